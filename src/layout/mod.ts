@@ -1,0 +1,6 @@
+/** The byte engine: layouts, bounded reader, checked writer. */
+
+export * from "./byte_order.ts";
+export * from "./layout.ts";
+export * from "./reader.ts";
+export * from "./writer.ts";

@@ -1,0 +1,182 @@
+/**
+ * What the daemon needs of the world, as interfaces. main.ts joins them with ffi/ and Deno; tests with fakes.
+ * Everything here is synchronous but `Poller.wait`: one loop waits, all else is done at once.
+ */
+
+import type { Address } from "./record/address.ts";
+import type { PolicyIdentity } from "./record/policy.ts";
+import type { IpsecRecord } from "./record/record.ts";
+import type { SaIdentity } from "./record/sa.ts";
+
+/** Time. No decision is ever taken by the wall clock. */
+export interface Clock {
+  /** Milliseconds of CLOCK_BOOTTIME: monotonic, counts sleep, never stepped. */
+  bootMs(): number;
+  /** Seconds since 1970 of CLOCK_REALTIME; only for what kernels state in wall time. */
+  wallSeconds(): number;
+}
+
+export interface Random {
+  bytes(length: number): Uint8Array;
+}
+
+/** A file descriptor of ours. */
+export type Fd = number;
+
+/** What to wait for on a descriptor. */
+export interface Interest {
+  readonly fd: Fd;
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
+/** What a descriptor is ready for. `error` is POLLERR, POLLHUP or POLLNVAL. */
+export interface Readiness extends Interest {
+  readonly error: boolean;
+}
+
+/** The one poll(2) of the process. */
+export interface Poller {
+  /** Waits until a descriptor is ready, `wake` is called, or `timeoutMs` has gone by (-1: for ever). */
+  wait(interests: readonly Interest[], timeoutMs: number): Promise<readonly Readiness[]>;
+  /** Ends a wait from a signal handler or a timer. */
+  wake(): void;
+}
+
+/** What a read gave. `overrun` is ENOBUFS: messages were lost, the next read goes on. */
+export type Received =
+  | { readonly kind: "data"; readonly bytes: Uint8Array }
+  | { readonly kind: "empty" }
+  | { readonly kind: "overrun" }
+  /** End of file, or the connection is broken (`reason` is the errno name). */
+  | { readonly kind: "closed"; readonly reason: string };
+
+/** A raw kernel socket (netlink, PF_KEY) that keeps message boundaries. Closed exactly once. */
+export interface KernelSocket {
+  readonly fd: Fd;
+  /** The id that the kernel gave this socket (netlink port id); 0 where there is none. */
+  readonly portId: number;
+  /** Sends one datagram. @throws {SyscallError} */
+  send(bytes: Uint8Array): void;
+  /** One datagram; its bytes are valid until the next receive. @throws {SyscallError} */
+  receive(): Received;
+  close(): void;
+}
+
+/** A TCP connection on the poll; nonblocking. */
+export interface Connection {
+  readonly fd: Fd;
+  readonly remote: Address;
+  /** True until connect(2) has come to its end. */
+  readonly connecting: boolean;
+  /** Asks how the connect ended, once poll says writable. @returns undefined when up, else the errno name. */
+  finishConnect(): string | undefined;
+  /** Sends what the socket takes. @returns the number of bytes taken, 0 when it is full, "closed" when broken. */
+  send(bytes: Uint8Array): number | "closed";
+  /** What there is to read, at most `limit` bytes, valid until the next receive. */
+  receive(limit: number): Received;
+  /** Closes at once: unsent data is dropped, the other side sees a reset. */
+  drop(): void;
+  /** Closes in order: what the socket has taken is still sent. */
+  close(): void;
+}
+
+/** A listening TCP socket on the poll. */
+export interface Listener {
+  readonly fd: Fd;
+  /** The next connection, or undefined when none waits. */
+  accept(): Connection | undefined;
+  close(): void;
+}
+
+/** Where to listen. `address` of all zeros: every address of that family (IPv6 ones with IPV6_V6ONLY). */
+export interface ListenAddress {
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** TCP as the daemon needs it. */
+export interface Transport {
+  /** @throws {SyscallError} naming the address. */
+  listen(at: ListenAddress): Listener;
+  /** Starts a connect from `local` (undefined: the kernel chooses). @throws {SyscallError} */
+  connect(to: ListenAddress, local: Address | undefined): Connection;
+}
+
+/** What happened in the kernel, in the order of its events. */
+export type KernelEvent =
+  /** There, whole: created, or changed and read back. */
+  | { readonly kind: "record"; readonly record: IpsecRecord; readonly created: boolean }
+  | { readonly kind: "sa-gone"; readonly id: SaIdentity; readonly expired: boolean }
+  | { readonly kind: "policy-gone"; readonly id: PolicyIdentity; readonly expired: boolean }
+  /** All SAs of a protocol are gone; 0: of every protocol. */
+  | { readonly kind: "sa-flush"; readonly protocol: number }
+  /** All policies of a type (POLICY_TYPE) are gone; 255: of every type. */
+  | { readonly kind: "policy-flush"; readonly type: number }
+  /** A record that cannot be expressed, for the log: never its keys. */
+  | { readonly kind: "unreadable"; readonly what: string; readonly reason: string }
+  /** Events were lost or cannot be followed: dump and compare. */
+  | { readonly kind: "resync"; readonly reason: string };
+
+/** What to bring the kernel to. */
+export type KernelChange =
+  /** The record stands exactly like this afterwards, counters and age included, whatever was there. */
+  | { readonly kind: "put"; readonly record: IpsecRecord }
+  /** Gone afterwards; missing before is fine. */
+  | { readonly kind: "delete-sa"; readonly id: SaIdentity }
+  | { readonly kind: "delete-policy"; readonly id: PolicyIdentity };
+
+/** How a change ended. `reason` names what the kernel or the dialect cannot take. */
+export type KernelResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** A kernel's SADB and SPD. Own changes come back as results, never as events. */
+export interface KernelIpsec {
+  readonly name: string;
+  /** The descriptor that is readable when events wait; undefined: call `readEvents` after every wait. */
+  readonly fd: Fd | undefined;
+  /** At most about `limit` events; an empty list when none wait. */
+  readEvents(limit: number): readonly KernelEvent[];
+  /** Starts a dump (from its beginning, when one is under way). */
+  beginDump(): void;
+  /** Does a bounded part of the dump. @returns all records, oldest first, when it is complete. */
+  continueDump(): readonly IpsecRecord[] | undefined;
+  /** Does the changes in their order, one result for each. The caller bounds their number. */
+  apply(changes: readonly KernelChange[]): readonly KernelResult[];
+  close(): void;
+}
+
+/** Keeps a slave from sending on a mirrored SA (DESIGN section 7). */
+export interface Guard {
+  /** Makes exactly these local endpoints unable to send. @throws {SyscallError | KernelReplyError} */
+  set(addresses: readonly Address[]): void;
+}
+
+/** The states of the original's run state machine. */
+export type Role = "INIT" | "SLAVE" | "MASTER" | "FAIL";
+
+/** Says which role this node has; after every wake-up on `fd` the true state is read again. */
+export interface RoleTracker {
+  readonly fd: Fd | undefined;
+  current(): Role;
+}
+
+/** Lowers this node's preference to become master (OpenBSD: carpdemote of a group; Linux: a file). */
+export interface Demoter {
+  demote(): void;
+  restore(): void;
+}
+
+/** Tells an IKE daemon whether it is to act. */
+export interface IkeControl {
+  /** @returns false when it has to be tried again later. */
+  setActive(active: boolean): boolean;
+}
+
+/** The privileged half: a closed list of commands that the network process may ask for. */
+export interface Privileged {
+  /** The guard's rules are removed when the network process is gone, however it went. */
+  readonly guard: Guard;
+}
+
+/** One figure for each kind of thing that happened, by name. */
+export type Counters = Record<string, number>;
