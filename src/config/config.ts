@@ -1,0 +1,65 @@
+/** The configuration as the rest of the program sees it, whichever syntax it was written in. */
+
+import type { Address, Prefix } from "../record/address.ts";
+
+/** Port of both protocols where none is given. */
+export const DEFAULT_PORT = 500;
+
+/** Where `sasyncd` looks for its configuration without `-c`. */
+export const DEFAULT_CONFIG_FILE = "/etc/sasyncd.conf";
+
+/** A key as configured. ASCII keys are stretched by the native protocol, the others are not. */
+export interface SharedKey {
+  readonly kind: "ascii" | "hex" | "file";
+  readonly bytes: Uint8Array;
+}
+
+/** `listen on`: an address, a host name, or an interface (all its addresses, or those of `family`). */
+export interface ListenStatement {
+  readonly target: string;
+  readonly family: 4 | 6 | undefined;
+  readonly port: number;
+}
+
+/** `peer`: an address or host name. */
+export interface PeerStatement {
+  readonly target: string;
+  readonly port: number;
+  readonly sharedKey: SharedKey | undefined;
+  /** Never take data from this peer. */
+  readonly slaveOnly: boolean;
+}
+
+export type FlushMode = "startup" | "never" | "sync";
+export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory";
+export type IkeDaemons = "isakmpd" | "iked" | "all" | "none";
+
+/** Everything that can be configured, with its default filled in. */
+export interface Config {
+  readonly file: string;
+  readonly interface: string | undefined;
+  readonly group: string;
+  readonly flushMode: FlushMode;
+  /** Empty: all local addresses, port 500. */
+  readonly listen: readonly ListenStatement[];
+  /** undefined: follow the interface. */
+  readonly mode: "master" | "slave" | undefined;
+  readonly skipSlave: boolean;
+  readonly peers: readonly PeerStatement[];
+  readonly sharedKey: SharedKey;
+  readonly allowWeakKey: boolean;
+  readonly control: IkeDaemons;
+  readonly kernel: KernelChoice;
+  readonly shared: readonly Prefix[];
+  readonly exclude: readonly Prefix[];
+}
+
+/** `listen on` and `peer` after name resolution: what the daemon works with. */
+export interface ResolvedPeer {
+  readonly address: Address;
+  readonly port: number;
+  readonly sharedKey: SharedKey;
+  readonly slaveOnly: boolean;
+  /** As configured, for the log. */
+  readonly name: string;
+}

@@ -1,0 +1,138 @@
+/** The messages of the native protocol (DESIGN section 5) as values. Their bytes are in `catalog.ts`. */
+
+import type { Address } from "../../record/address.ts";
+import type { Role } from "../../ports.ts";
+
+/** Revision of the protocol that HELLO states. */
+export const REVISION = 1;
+
+/** First message on a session, from both sides; the initiator's proves that it is alive. */
+export interface Hello {
+  readonly type: "hello";
+  readonly revision: number;
+  /** 16 random bytes per process start. */
+  readonly nodeId: Uint8Array;
+  readonly os: string;
+  /** Bits that later revisions define; 0 now. */
+  readonly capabilities: number;
+  /** SHA-256 of the ownership settings, first 16 bytes. */
+  readonly settingsDigest: Uint8Array;
+  /** The addresses by which this node knows its peers and itself, as configured. */
+  readonly addresses: readonly Address[];
+}
+
+/** Role and epochs; at the start of a session and at every change of one of them. */
+export interface State {
+  readonly type: "state";
+  readonly role: Role;
+  /** Epoch that this node stands in: its own as master, its master's as slave. */
+  readonly epoch: number;
+  readonly greatestEpoch: number;
+  /** Node id of the live master that this node follows (its own as master); 16 zero bytes: none. */
+  readonly master: Uint8Array;
+}
+
+/** A complete snapshot follows: what is not put before its END is not there. */
+export interface SnapshotBegin {
+  readonly type: "snapshot-begin";
+  readonly change: number;
+  readonly epoch: number;
+}
+
+/** The receiver's mirror now has `count` records; `digest` is the exclusive or of their digests (16 bytes). */
+export interface SnapshotEnd {
+  readonly type: "snapshot-end";
+  readonly change: number;
+  readonly count: number;
+  readonly digest: Uint8Array;
+}
+
+/** One record, whole. `content` and `volatile` are attributes (record/encoding.ts). */
+export interface Put {
+  readonly type: "put";
+  readonly change: number;
+  readonly kind: "sa" | "policy";
+  /** Creation order on the master: policies of equal priority win in this order. */
+  readonly rank: number;
+  readonly content: Uint8Array;
+  readonly volatile: Uint8Array;
+}
+
+export interface Delete {
+  readonly type: "delete";
+  readonly change: number;
+  readonly kind: "sa" | "policy";
+  /** An encoded identity (record/encoding.ts). */
+  readonly identity: Uint8Array;
+}
+
+/** Delete the shared records of an SA protocol (0: all) or of a policy type (255: all). */
+export interface Flush {
+  readonly type: "flush";
+  readonly change: number;
+  readonly kind: "sa" | "policy";
+  readonly selector: number;
+}
+
+/** Latest counters of one SA. Not numbered: later ones replace it. */
+export interface CountersMessage {
+  readonly type: "counters";
+  readonly identity: Uint8Array;
+  readonly volatile: Uint8Array;
+}
+
+/** The sender of this asks for the latest state of these records (PUT or DELETE). `identities` empty: a snapshot. */
+export interface Want {
+  readonly type: "want";
+  readonly identities: readonly { readonly kind: "sa" | "policy"; readonly identity: Uint8Array }[];
+}
+
+/** Every change up to and with this number has been taken by the kernel or refused. */
+export interface Ack {
+  readonly type: "ack";
+  readonly change: number;
+}
+
+/** A record could not be taken. */
+export interface Refused {
+  readonly type: "refused";
+  readonly kind: "sa" | "policy";
+  readonly identity: Uint8Array;
+  readonly reason: string;
+}
+
+/** Sent every second. */
+export interface Ping {
+  readonly type: "ping";
+  readonly token: number;
+}
+
+export interface Pong {
+  readonly type: "pong";
+  readonly token: number;
+}
+
+/** The sender closes the session. */
+export interface Bye {
+  readonly type: "bye";
+  readonly reason: string;
+}
+
+export type Message =
+  | Hello
+  | State
+  | SnapshotBegin
+  | SnapshotEnd
+  | Put
+  | Delete
+  | Flush
+  | CountersMessage
+  | Want
+  | Ack
+  | Refused
+  | Ping
+  | Pong
+  | Bye;
+
+/** Messages that carry data and are acknowledged by number. */
+export type Change = SnapshotBegin | SnapshotEnd | Put | Delete | Flush;
