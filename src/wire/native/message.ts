@@ -28,8 +28,10 @@ export interface State {
   /** Epoch that this node stands in: its own as master, its master's as slave. */
   readonly epoch: number;
   readonly greatestEpoch: number;
-  /** Node id of the live master that this node follows (its own as master); 16 zero bytes: none. */
+  /** Node id of the master whose epoch `epoch` is (its own as master); 16 zero bytes: none yet. */
   readonly master: Uint8Array;
+  /** Whether that master is alive and followed now. */
+  readonly following: boolean;
 }
 
 /** A complete snapshot follows: what is not put before its END is not there. */
