@@ -27,54 +27,63 @@ export class Writer {
 
   u8(value: number): this {
     checkRange(value, 0, 0xff);
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(value: number): this {
     checkRange(value, 0, 0xffff);
-    this.#view.setUint16(this.#grow(2), value, this.#little);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value, this.#little);
     return this;
   }
 
   u32(value: number): this {
     checkRange(value, 0, 0xffffffff);
-    this.#view.setUint32(this.#grow(4), value, this.#little);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, this.#little);
     return this;
   }
 
   i32(value: number): this {
     checkRange(value, -0x80000000, 0x7fffffff);
-    this.#view.setInt32(this.#grow(4), value, this.#little);
+    const at = this.#grow(4);
+    this.#view.setInt32(at, value, this.#little);
     return this;
   }
 
   u64(value: bigint): this {
     checkRange64(value);
-    this.#view.setBigUint64(this.#grow(8), value, this.#little);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value, this.#little);
     return this;
   }
 
   u16be(value: number): this {
     checkRange(value, 0, 0xffff);
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   u32be(value: number): this {
     checkRange(value, 0, 0xffffffff);
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
     return this;
   }
 
   u64be(value: bigint): this {
     checkRange64(value);
-    this.#view.setBigUint64(this.#grow(8), value);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value);
     return this;
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
     return this;
   }
 
@@ -104,6 +113,7 @@ export class Writer {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Makes room. Replaces buffer and view, so call it before either is looked at. */
   #grow(length: number): number {
     const start = this.#length;
     const needed = start + length;
