@@ -1,0 +1,281 @@
+/**
+ * The slave's side: takes its master's changes into the mirror and plans how the own kernel follows. Knows
+ * nothing of roles: the node calls it while it is not master.
+ */
+
+import { equalBytes } from "../record/address.ts";
+import { decodeIdentity, decodeRecord, encodeIdentity, encodePolicyAge } from "../record/encoding.ts";
+import type { Policy } from "../record/policy.ts";
+import { identityKey, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import type { Change, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
+import { describe } from "./describe.ts";
+import type { Effects } from "./effect.ts";
+import type { GuardBook } from "./guard_book.ts";
+import type { Inventory, Item } from "./inventory.ts";
+import { covers } from "./master.ts";
+import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
+import { isShared, type Ownership } from "./ownership.ts";
+import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
+import { contestOf, outOfOrder, type Ranked } from "./policy_order.ts";
+import type { ApplyQueue, Waiting } from "./queue.ts";
+import { slaveRecord } from "./slave_record.ts";
+
+/** An identity is asked about, and a snapshot asked for again, at most once in this time. */
+const ASK_AGAIN_MS = 10_000;
+
+export interface FollowerSettings {
+  readonly ownership: Ownership;
+  /** `flushmode startup`: a snapshot's END removes what is neither the master's nor local. */
+  readonly sweep: boolean;
+}
+
+export class Follower {
+  /** Peer whose data is taken, once it has been asked for everything. */
+  #master: string | undefined;
+  /** undefined before BEGIN and after END: keys that the snapshot has named. */
+  #seen: Set<string> | undefined;
+  #began = false;
+  #received = 0;
+  #acked = 0;
+  /** A complete snapshot of the followed master has been taken in. */
+  synced = false;
+  /** Local policies that a shared one has replaced, to be put back when that goes. */
+  readonly #displaced = new Map<string, IpsecRecord>();
+  readonly #askedMs = new Map<string, number>();
+  #orderInDoubt = false;
+
+  constructor(
+    readonly settings: FollowerSettings,
+    readonly mirror: Mirror,
+    readonly inventory: Inventory,
+    readonly queue: ApplyQueue,
+    readonly guard: GuardBook,
+    readonly effects: Effects,
+  ) {}
+
+  get master(): string | undefined {
+    return this.#master;
+  }
+
+  /** Follows another master, or the same one anew: asks it for everything. undefined: nobody. */
+  follow(peer: string | undefined): void {
+    this.#master = peer;
+    this.#began = false;
+    this.#seen = undefined;
+    this.#received = 0;
+    this.#acked = 0;
+    this.synced = false;
+    this.queue.forgetOwed();
+    if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
+  }
+
+  /** Takes a change from a peer. What does not come from the followed master is acknowledged and dropped. */
+  take(peer: string, change: Change, nowMs: number): void {
+    if (peer !== this.#master || !this.#began && change.type !== "snapshot-begin") {
+      this.effects.send(peer, { type: "ack", change: change.change });
+      return;
+    }
+    this.#received = Math.max(this.#received, change.change);
+    if (change.type === "put") this.#put(change, nowMs);
+    else if (change.type === "delete") this.#delete(change);
+    else if (change.type === "flush") this.#flush(change);
+    else if (change.type === "snapshot-end") this.#end(peer, change, nowMs);
+    else {
+      this.#began = true;
+      this.#seen = new Set();
+    }
+  }
+
+  /** The kernel steps for one waiting identity; an empty list when it holds what it should. */
+  plan(waiting: Waiting, nowMs: number): Step[] {
+    const { key } = waiting;
+    const wanted = this.#wanted(key, nowMs);
+    const actual = this.inventory.get(key);
+    if (wanted === undefined) return this.#planGone(waiting, nowMs);
+    if (actual !== undefined && !actual.shared) {
+      if (actual.identity.kind === "sa") {
+        this.refuse(key, "a local SA has this identity");
+        return [];
+      }
+      this.#displaced.set(key, { kind: "policy", policy: decodePolicy(actual.content) });
+    }
+    return planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
+  }
+
+  /** A step of `plan` has been done. */
+  stepped(step: Step): void {
+    if (step.content === undefined) this.inventory.delete(step.key);
+    else this.inventory.set(step.identity, step.content, step.shared, true);
+    if (!step.shared) this.#displaced.delete(step.key);
+  }
+
+  /** The kernel would not have the record. It stays in the mirror, marked; the master is told. */
+  refuse(key: string, reason: string): void {
+    const entry = this.mirror.get(key);
+    if (entry === undefined) return;
+    this.mirror.mark(key, reason);
+    this.effects.log("error", `refused ${describe(entry.identity)}: ${reason}`, `refused ${reason}`);
+    if (this.#master === undefined) return;
+    const { kind } = entry.identity;
+    this.effects.send(this.#master, {
+      type: "refused",
+      kind,
+      identity: encodeIdentity(entry.identity),
+      reason,
+    });
+  }
+
+  /** Acknowledges what has been settled since the last time. */
+  acknowledge(): void {
+    const settled = this.queue.settled(this.#received);
+    if (this.#master === undefined || settled <= this.#acked) return;
+    this.#acked = settled;
+    this.effects.send(this.#master, { type: "ack", change: settled });
+  }
+
+  /** The own kernel has something else than before under this key: is it to be repaired? */
+  kernelChanged(key: string): void {
+    const entry = this.mirror.get(key);
+    if (entry !== undefined) this.queue.add(entry.identity);
+  }
+
+  /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
+  kernelLost(identity: RecordIdentity, expired: boolean, nowMs: number): void {
+    const key = identityKey(identity);
+    this.#displaced.delete(key); // its daemon has deleted what it thought was its own
+    if (!this.mirror.get(key)) return;
+    if (expired) this.#ask(identity, nowMs);
+    else this.queue.add(identity);
+  }
+
+  /** This node becomes master: local policies that were replaced are its IKE daemon's business now. */
+  retire(): void {
+    this.#master = undefined;
+    this.#began = false;
+    this.#seen = undefined;
+    this.synced = false;
+  }
+
+  #put(put: Put, nowMs: number): void {
+    const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
+    const before = this.mirror.get(recordKey(record));
+    const newest = this.mirror.greatestRank;
+    const entry = this.mirror.set(entryOf(record, put.content.slice(), put.rank, nowMs));
+    this.#seen?.add(entry.key);
+    if (!isShared(record, this.settings.ownership)) {
+      this.refuse(entry.key, "local by this node's settings");
+    } else if (refusal !== undefined) {
+      this.refuse(entry.key, refusal);
+    } else {
+      this.guard.set(entry.key, record);
+      // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
+      const renewed = this.#seen === undefined && before !== undefined && before.rank !== put.rank;
+      this.queue.add(entry.identity, { force: renewed, change: put.change });
+      if (put.rank < newest) this.#orderInDoubt = true;
+    }
+  }
+
+  #delete({ kind, identity: bytes, change }: Delete): void {
+    this.#remove(decodeIdentity(kind, bytes), change);
+  }
+
+  #flush({ kind, selector, change }: Flush): void {
+    for (const { identity } of [...this.mirror.values()]) {
+      if (covers(kind, selector, identity)) this.#remove(identity, change);
+    }
+  }
+
+  /** What the snapshot did not name is not there; and in the end both mirrors have to be equal. */
+  #end(peer: string, { change, count, digest }: SnapshotEnd, nowMs: number): void {
+    const seen = this.#seen ?? new Set();
+    this.#seen = undefined;
+    for (const { key, identity } of [...this.mirror.values()]) {
+      if (!seen.has(key)) this.#remove(identity, change);
+    }
+    if (this.settings.sweep) {
+      for (const { key, identity, shared } of this.inventory.values()) {
+        if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
+      }
+    }
+    this.#orderInDoubt = true;
+    this.synced = true;
+    if (this.mirror.size === count && equalBytes(this.mirror.digest, digest)) {
+      this.effects.log("state", `synchronised with ${peer}: ${count} records`);
+      return;
+    }
+    this.effects.log(
+      "error",
+      `snapshot of ${peer} does not add up: ${this.mirror.size} records, not ${count}`,
+    );
+    if (this.#mayAsk("snapshot", nowMs)) this.effects.send(peer, { type: "want", identities: [] });
+  }
+
+  #remove(identity: RecordIdentity, change: number): void {
+    const key = identityKey(identity);
+    this.mirror.delete(key);
+    if (this.inventory.get(key) === undefined) this.guard.delete(key);
+    this.queue.add(identity, { remove: true, change });
+  }
+
+  /** What the own kernel should hold under this key. */
+  #wanted(key: string, nowMs: number): Wanted | undefined {
+    const entry = this.mirror.get(key);
+    if (entry === undefined || entry.refused !== undefined) return undefined;
+    return { record: slaveRecord(recordOf(entry, nowMs)), rank: entry.rank };
+  }
+
+  #planGone({ key, remove }: Waiting, nowMs: number): Step[] {
+    const displaced = this.#displaced.get(key);
+    const actual = this.inventory.get(key);
+    if (displaced !== undefined && actual?.shared !== false) return [putStep(displaced, false)];
+    if (!remove || actual?.shared !== true) return [];
+    return planDelete(actual, this.inventory, (sibling) => this.#wanted(sibling, nowMs));
+  }
+
+  #ask(identity: RecordIdentity, nowMs: number): void {
+    if (this.#master === undefined || !this.#mayAsk(identityKey(identity), nowMs)) return;
+    const { kind } = identity;
+    this.effects.send(this.#master, {
+      type: "want",
+      identities: [{ kind, identity: encodeIdentity(identity) }],
+    });
+  }
+
+  #mayAsk(topic: string, nowMs: number): boolean {
+    for (const [old, thenMs] of this.#askedMs) if (nowMs - thenMs >= ASK_AGAIN_MS) this.#askedMs.delete(old);
+    if (this.#askedMs.has(topic)) return false;
+    this.#askedMs.set(topic, nowMs);
+    return true;
+  }
+
+  /** When nothing waits any more, puts again the policies that stand in another order than on the master. */
+  restoreOrder(): void {
+    if (!this.#orderInDoubt || this.queue.size > 0) return;
+    this.#orderInDoubt = false;
+    const byRank = [...this.#mirroredPolicies()].toSorted((a, b) => a.entry.rank - b.entry.rank);
+    if (byRank.every(({ item }, i) => i === 0 || byRank[i - 1]!.item.seq < item.seq)) return;
+    const contests = Map.groupBy(byRank.map(rankedOf), ({ policy }) => contestOf(policy));
+    for (const contest of contests.values()) {
+      for (const key of outOfOrder(contest)) this.queue.add(this.mirror.get(key)!.identity, { force: true });
+    }
+  }
+
+  *#mirroredPolicies(): Generator<{ entry: MirrorEntry; item: Item }> {
+    for (const entry of this.mirror.values()) {
+      const item = this.inventory.get(entry.key);
+      if (entry.identity.kind === "policy" && item?.shared === true) yield { entry, item };
+    }
+  }
+}
+
+const NO_AGE = encodePolicyAge(0, undefined);
+
+function decodePolicy(content: Uint8Array): Policy {
+  const { record } = decodeRecord("policy", content, NO_AGE);
+  if (record.kind !== "policy") throw new TypeError("Cannot read a policy: the decoder gave an SA");
+  return record.policy;
+}
+
+function rankedOf({ entry, item }: { entry: MirrorEntry; item: Item }): Ranked {
+  return { key: entry.key, policy: decodePolicy(entry.content), rank: entry.rank, seq: item.seq };
+}

@@ -1,0 +1,118 @@
+/**
+ * The master's side: keeps the mirror equal to the shared part of the own kernel and tells every slave that has
+ * asked. Knows nothing of roles: the node calls it while it is master.
+ */
+
+import { equalBytes } from "../record/address.ts";
+import { identityOf, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import { PROTOCOL } from "../record/sa.ts";
+import type { Message } from "../wire/native/message.ts";
+import { birthOf, entryOf, type Mirror } from "./mirror.ts";
+import { Outbox } from "./outbox.ts";
+
+export class Master {
+  readonly #outboxes = new Map<string, Outbox>();
+  /** Peers that asked for a snapshot while there was none to give. */
+  readonly #asked = new Set<string>();
+
+  constructor(readonly mirror: Mirror, private readonly flushIsSent: boolean) {}
+
+  /** A slave asks for everything. `epoch`: undefined while the mirror is not complete yet. */
+  join(peer: string, epoch: number | undefined): void {
+    if (epoch === undefined) {
+      this.#asked.add(peer);
+      return;
+    }
+    const outbox = this.#outboxes.get(peer) ?? new Outbox();
+    outbox.snapshot(this.mirror, epoch);
+    this.#outboxes.set(peer, outbox);
+  }
+
+  /** The mirror is complete: those who asked get theirs. */
+  complete(epoch: number): void {
+    for (const peer of this.#asked) this.join(peer, epoch);
+    this.#asked.clear();
+  }
+
+  leave(peer: string): void {
+    this.#outboxes.delete(peer);
+    this.#asked.delete(peer);
+  }
+
+  /** No master any more. */
+  retire(): void {
+    this.#outboxes.clear();
+    this.#asked.clear();
+  }
+
+  outbox(peer: string): Outbox | undefined {
+    return this.#outboxes.get(peer);
+  }
+
+  /** The next data for a peer. */
+  collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
+    return this.#outboxes.get(peer)?.next(this.mirror, nowMs, budgetBytes) ?? [];
+  }
+
+  /** The kernel holds this shared record now. `created`: as a new object; `changed`: its content is new. */
+  learn(record: IpsecRecord, content: Uint8Array, created: boolean, nowMs: number): void {
+    const key = recordKey(record);
+    const before = this.mirror.get(key);
+    if (before !== undefined && !created && equalBytes(before.content, content)) {
+      this.recount(record, nowMs);
+      return;
+    }
+    const rank = before === undefined || created ? this.mirror.nextRank() : before.rank;
+    const entry = entryOf(record, content, rank, nowMs);
+    const birth = before !== undefined && !created ? { bornMs: before.bornMs, usedMs: before.usedMs } : {};
+    this.mirror.set({ ...entry, ...birth });
+    this.touch(identityOf(record));
+  }
+
+  /** Only counters have moved. The birth stays: an age read later could come from a stepped wall clock. */
+  recount(record: IpsecRecord, nowMs: number): void {
+    const key = recordKey(record);
+    const before = this.mirror.get(key);
+    if (record.kind !== "sa" || before === undefined) return;
+    const usedMs = before.usedMs ?? birthOf(record, nowMs).usedMs;
+    this.mirror.count(key, record.sa.counters, { bornMs: before.bornMs, usedMs });
+  }
+
+  /** The kernel does not hold it any more, or it has become local. */
+  forget(key: string): void {
+    const entry = this.mirror.delete(key);
+    if (entry !== undefined) this.touch(entry.identity);
+  }
+
+  /** A kernel flush took these away. */
+  flushed(kind: "sa" | "policy", selector: number, keys: readonly string[]): void {
+    for (const key of keys) this.mirror.delete(key);
+    if (!this.flushIsSent) return;
+    for (const outbox of this.#outboxes.values()) {
+      outbox.flush(kind, selector, (id) => covers(kind, selector, id));
+    }
+    // what the own kernel had refused is not gone: it was never there
+    for (const { identity } of this.mirror.values()) {
+      if (covers(kind, selector, identity)) this.touch(identity);
+    }
+  }
+
+  /** Every slave has to be told the latest state. */
+  touch(identity: RecordIdentity): void {
+    for (const outbox of this.#outboxes.values()) outbox.touch(identity);
+  }
+}
+
+/** Every SA protocol, or every policy type. */
+export const FLUSH_ALL = { SA: 0, POLICY: 255 } as const;
+
+/** Linux: IPSEC_PROTO_ANY in a flush, "AH, ESP and IPCOMP". */
+const PROTO_ANY = 255;
+
+/** Whether a flush of this selector takes a record away. */
+export function covers(kind: "sa" | "policy", selector: number, identity: RecordIdentity): boolean {
+  if (identity.kind !== kind) return false;
+  if (identity.kind === "policy") return selector === FLUSH_ALL.POLICY || selector === identity.id.type;
+  return selector === FLUSH_ALL.SA || selector === identity.id.protocol ||
+    selector === PROTO_ANY && Object.values(PROTOCOL).includes(identity.id.protocol);
+}

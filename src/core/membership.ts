@@ -1,0 +1,164 @@
+/**
+ * Roles and epochs (DESIGN section 6): who is master, in which epoch, and whom a slave follows. Pure; peers are
+ * known by the name that the caller gives them.
+ */
+
+import { PeerError } from "../errors.ts";
+import type { Role } from "../ports.ts";
+import type { State } from "../wire/native/message.ts";
+
+/** A starting master waits this long for the STATE of its peers before it speaks. */
+export const STARTING_MS = 2000;
+
+/** An epoch this far above the greatest one seen is an attack or a fault. */
+const EPOCH_LEAP = 2 ** 32;
+
+/** A peer with a live session that has said HELLO; `state` is what it said last. */
+interface Member {
+  readonly nodeId: string;
+  readonly slaveOnly: boolean;
+  state: State | undefined;
+}
+
+const NOBODY = "0".repeat(32);
+
+export class Membership {
+  role: Role = "INIT";
+  /** The epoch that this node stands in. */
+  epoch = 0;
+  greatestEpoch = 0;
+  /** Node id of the master of `epoch`. */
+  #epochOwner = NOBODY;
+  /** Peers that were seen as MASTER while this node was MASTER too. */
+  twoMasters = 0;
+  #startingSinceMs: number | undefined;
+  readonly #members = new Map<string, Member>();
+
+  /** `nodeId` is hexadecimal; `peerNames` are all configured peers. */
+  constructor(readonly nodeId: string, readonly peerNames: readonly string[]) {}
+
+  /** Whether this node is master and may speak as such. */
+  get acting(): boolean {
+    return this.role === "MASTER" && this.#startingSinceMs === undefined;
+  }
+
+  /** The tracker says so. @returns whether anything changed. */
+  setRole(role: Role, nowMs: number): boolean {
+    if (role === this.role) return false;
+    this.role = role;
+    this.#startingSinceMs = role === "MASTER" ? nowMs : undefined;
+    return true;
+  }
+
+  join(peer: string, nodeId: string, slaveOnly: boolean): void {
+    this.#members.set(peer, { nodeId, slaveOnly, state: undefined });
+  }
+
+  leave(peer: string): void {
+    this.#members.delete(peer);
+  }
+
+  /** The role that a live peer has stated. */
+  roleOf(peer: string): Role | undefined {
+    return this.#members.get(peer)?.state?.role;
+  }
+
+  /**
+   * Takes a peer's STATE.
+   *
+   * @returns whether this node's own STATE has to be sent again.
+   * @throws {PeerError} for an epoch that cannot be true.
+   */
+  hear(peer: string, state: State): boolean {
+    const member = this.#members.get(peer);
+    if (member === undefined) return false;
+    const heard = Math.max(state.epoch, state.greatestEpoch);
+    if (heard > this.greatestEpoch + EPOCH_LEAP) throw new PeerError(`epoch ${heard} is too far ahead`);
+    const wasMaster = member.state?.role === "MASTER";
+    member.state = state;
+    this.greatestEpoch = Math.max(this.greatestEpoch, heard);
+    if (!this.acting) return this.#follow();
+    if (state.role === "MASTER") {
+      if (!wasMaster) this.twoMasters++;
+      return false;
+    }
+    if (!this.#mustRaise(state)) return false;
+    this.#raise();
+    return true;
+  }
+
+  /**
+   * Ends the wait of a starting master when every peer has spoken or the time is up.
+   *
+   * @returns whether this node has just become an acting master: it raised the epoch and must say so.
+   */
+  tick(nowMs: number): boolean {
+    if (this.#startingSinceMs === undefined) return false;
+    const allHeard = this.peerNames.every((peer) => this.#members.get(peer)?.state !== undefined);
+    if (!allHeard && nowMs - this.#startingSinceMs < STARTING_MS) return false;
+    this.#startingSinceMs = undefined;
+    this.#raise();
+    return true;
+  }
+
+  /** The peer whose data this node takes: the master of the greatest (epoch, node id), never one of the past. */
+  get followed(): string | undefined {
+    if (this.role === "MASTER") return undefined;
+    let best: { peer: string; epoch: number; nodeId: string } | undefined;
+    for (const [peer, { nodeId, slaveOnly, state }] of this.#members) {
+      if (slaveOnly || state?.role !== "MASTER" || state.epoch < this.epoch) continue;
+      if (
+        best === undefined || state.epoch > best.epoch || state.epoch === best.epoch && nodeId > best.nodeId
+      ) {
+        best = { peer, epoch: state.epoch, nodeId };
+      }
+    }
+    return best?.peer;
+  }
+
+  /** After a peer came, went or spoke: adopts the followed master's epoch. @returns whether STATE changed. */
+  refresh(): boolean {
+    return this.acting ? false : this.#follow();
+  }
+
+  /** Own STATE, as it is to be sent now. A starting master does not say MASTER yet. */
+  state(): State {
+    return {
+      type: "state",
+      role: this.role === "MASTER" && !this.acting ? "INIT" : this.role,
+      epoch: this.epoch,
+      greatestEpoch: this.greatestEpoch,
+      master: Uint8Array.from(this.#epochOwner.match(/../g)!, (hex) => parseInt(hex, 16)),
+      following: this.acting || this.followed !== undefined,
+    };
+  }
+
+  /** A digest of what `refresh` can change, to see whether STATE has to be sent. */
+  #follow(): boolean {
+    const before = `${this.epoch} ${this.#epochOwner} ${this.#lastFollowed}`;
+    const followed = this.followed;
+    if (followed !== undefined) {
+      const { nodeId, state } = this.#members.get(followed)!;
+      this.epoch = state!.epoch;
+      this.#epochOwner = nodeId;
+    }
+    this.#lastFollowed = followed;
+    return before !== `${this.epoch} ${this.#epochOwner} ${followed}`;
+  }
+
+  #lastFollowed: string | undefined;
+
+  /** A peer that is no master has heard of an epoch that is not older than this master's and not its own. */
+  #mustRaise({ epoch, greatestEpoch, master, following }: State): boolean {
+    const owner = Array.from(master, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (following && owner !== this.nodeId) return false; // it follows another live master: two masters, both stay
+    return Math.max(epoch, greatestEpoch) > this.epoch ||
+      epoch === this.epoch && owner !== this.nodeId && owner !== NOBODY;
+  }
+
+  #raise(): void {
+    this.greatestEpoch++;
+    this.epoch = this.greatestEpoch;
+    this.#epochOwner = this.nodeId;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The mirror: the shared records that this node knows, encoded, by identity, in creation order. The master's is
+ * fed by its kernel, a slave's by its master. Keeps the count and a digest of the whole up to date.
+ */
+
+import { digestOf } from "../record/digest.ts";
+import { decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
+import { identityKey, identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import type { SaCounters } from "../record/sa.ts";
+
+/** When something came to be, in milliseconds of CLOCK_BOOTTIME, so that ages need no wall clock. */
+export interface Birth {
+  readonly bornMs: number;
+  readonly usedMs: number | undefined;
+}
+
+/** One record of the mirror. */
+export interface MirrorEntry extends Birth {
+  readonly key: string;
+  readonly identity: RecordIdentity;
+  /** All but counters and ages, as record/encoding.ts writes it. */
+  readonly content: Uint8Array;
+  /** Creation order on the master. */
+  readonly rank: number;
+  /** Of an SA; its ages are those of `Birth`. */
+  readonly counters: SaCounters | undefined;
+  /** Why the own kernel does not hold it; undefined: it does, or will. */
+  readonly refused: string | undefined;
+  readonly digest: Uint8Array;
+}
+
+export class Mirror {
+  readonly #entries = new Map<string, MirrorEntry>();
+  readonly #digest = new Uint8Array(16);
+  #rank = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Exclusive or of the digests of all records: equal mirrors have equal ones, whatever the order. */
+  get digest(): Uint8Array {
+    return this.#digest.slice();
+  }
+
+  /** The rank of a record that is created now: above every rank of this mirror. */
+  nextRank(): number {
+    return ++this.#rank;
+  }
+
+  get greatestRank(): number {
+    return this.#rank;
+  }
+
+  get(key: string): MirrorEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** In creation order as far as this node saw it; `rank` is the master's order. */
+  values(): IterableIterator<MirrorEntry> {
+    return this.#entries.values();
+  }
+
+  /** Adds or replaces; a policy takes the newest place, as it does in a kernel. */
+  set(entry: Omit<MirrorEntry, "digest" | "key">): MirrorEntry {
+    const key = identityKey(entry.identity);
+    const digest = digestOf(entry.content, entry.identity.kind === "policy" ? entry.rank : 0);
+    const whole = { ...entry, key, digest };
+    const before = this.#entries.get(key);
+    if (before !== undefined) this.#toggle(before.digest);
+    if (before !== undefined && before.rank !== entry.rank) this.#entries.delete(key);
+    this.#entries.set(key, whole);
+    this.#rank = Math.max(this.#rank, entry.rank);
+    this.#toggle(digest);
+    return whole;
+  }
+
+  /** Marks a record that the own kernel would not take, or takes the mark away. */
+  mark(key: string, refused: string | undefined): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#entries.set(key, { ...entry, refused });
+  }
+
+  /** Takes newer counters; the content digest knows nothing of them. */
+  count(key: string, counters: SaCounters, birth: Birth): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) this.#entries.set(key, { ...entry, counters, ...birth });
+  }
+
+  delete(key: string): MirrorEntry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#toggle(entry.digest);
+    return entry;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+    this.#digest.fill(0);
+  }
+
+  #toggle(digest: Uint8Array): void {
+    digest.forEach((byte, i) => this.#digest[i]! ^= byte);
+  }
+}
+
+/** When a record was made and first used, from the ages that it states. */
+export function birthOf(record: IpsecRecord, nowMs: number): Birth {
+  const { ageSeconds, usedSeconds } = record.kind === "sa" ? record.sa.counters : record.policy;
+  return {
+    bornMs: nowMs - ageSeconds * 1000,
+    usedMs: usedSeconds === undefined ? undefined : nowMs - usedSeconds * 1000,
+  };
+}
+
+/** A mirror entry for a record that has just been seen. */
+export function entryOf(
+  record: IpsecRecord,
+  content: Uint8Array,
+  rank: number,
+  nowMs: number,
+): Omit<MirrorEntry, "digest" | "key"> {
+  return {
+    identity: identityOf(record),
+    content,
+    rank,
+    counters: record.kind === "sa" ? record.sa.counters : undefined,
+    refused: undefined,
+    ...birthOf(record, nowMs),
+  };
+}
+
+/** The counters and ages of an entry as they are now, encoded. */
+export function volatileOf(entry: MirrorEntry, nowMs: number): Uint8Array {
+  const ageSeconds = secondsSince(entry.bornMs, nowMs);
+  const usedSeconds = entry.usedMs === undefined ? undefined : secondsSince(entry.usedMs, nowMs);
+  return entry.counters === undefined
+    ? encodePolicyAge(ageSeconds, usedSeconds)
+    : encodeSaCounters({ ...entry.counters, ageSeconds, usedSeconds });
+}
+
+/** The record that an entry stands for, its age as it is now. */
+export function recordOf(entry: MirrorEntry, nowMs: number): IpsecRecord {
+  return decodeRecord(entry.identity.kind, entry.content, volatileOf(entry, nowMs)).record;
+}
+
+function secondsSince(thenMs: number, nowMs: number): number {
+  return Math.max(0, Math.floor((nowMs - thenMs) / 1000));
+}

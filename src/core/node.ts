@@ -1,0 +1,454 @@
+/**
+ * One gateway: joins roles, mirror, master's and slave's side. Events come in with the time, effects and kernel
+ * steps come out; no clock, no I/O. The daemon and the simulator drive it in the same way:
+ * events → `takeEffects`, `nextChanges` → kernel → `applied`, `collect` → peers.
+ */
+
+import { equalBytes } from "../record/address.ts";
+import {
+  decodeIdentity,
+  decodeRecord,
+  encodeContent,
+  encodePolicyAge,
+  encodeSaCounters,
+} from "../record/encoding.ts";
+import {
+  identityKey,
+  identityOf,
+  type IpsecRecord,
+  type RecordIdentity,
+  recordKey,
+} from "../record/record.ts";
+import type { Address, Prefix } from "../record/address.ts";
+import type { KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
+import type { Message } from "../wire/native/message.ts";
+import { describe } from "./describe.ts";
+import { type Effect, Effects } from "./effect.ts";
+import { Follower } from "./follower.ts";
+import { GuardBook } from "./guard_book.ts";
+import { Inventory, type Item } from "./inventory.ts";
+import { covers, Master } from "./master.ts";
+import { Membership } from "./membership.ts";
+import { Mirror } from "./mirror.ts";
+import { isShared, type Ownership } from "./ownership.ts";
+import type { Step } from "./plan.ts";
+import { ApplyQueue } from "./queue.ts";
+
+export interface NodeSettings {
+  /** 32 hexadecimal digits, random per process start. */
+  readonly nodeId: string;
+  /** All configured peers, by the names that the caller uses. */
+  readonly peers: readonly string[];
+  readonly ownership: Ownership;
+  readonly flushMode: "startup" | "never" | "sync";
+  /** `shared` of the configuration: where our endpoints lie. */
+  readonly sharedPrefixes: readonly Prefix[];
+}
+
+/** A dump of the own kernel under way: identities that events have touched since it began are not compared. */
+interface DumpWindow {
+  readonly touched: Set<string>;
+  spoiled: boolean;
+}
+
+export class Node {
+  readonly mirror = new Mirror();
+  readonly inventory = new Inventory();
+  readonly membership: Membership;
+  /** How often what happened, by name. */
+  readonly counters: Record<string, number> = {};
+  readonly #queue = new ApplyQueue();
+  readonly #effects = new Effects();
+  readonly #guard: GuardBook;
+  readonly #master: Master;
+  readonly #follower: Follower;
+  #dump: DumpWindow | undefined;
+  /** The inventory has been compared with the kernel since the start or the last overrun. */
+  #kernelKnown = false;
+  #steps: { readonly key: string; readonly steps: readonly Step[] }[] = [];
+  #followedSession = "";
+  readonly #sessions = new Map<string, number>();
+  #sessionCount = 0;
+
+  constructor(readonly settings: NodeSettings) {
+    this.membership = new Membership(settings.nodeId, settings.peers);
+    this.#guard = new GuardBook(settings.sharedPrefixes);
+    this.#master = new Master(this.mirror, settings.flushMode !== "never");
+    const follower = { ownership: settings.ownership, sweep: settings.flushMode === "startup" };
+    this.#follower = new Follower(
+      follower,
+      this.mirror,
+      this.inventory,
+      this.#queue,
+      this.#guard,
+      this.#effects,
+    );
+  }
+
+  takeEffects(): readonly Effect[] {
+    return this.#effects.take();
+  }
+
+  /** Whether the slave side has taken in a complete snapshot and nothing waits. */
+  get synced(): boolean {
+    return this.#follower.synced && this.#queue.size === 0;
+  }
+
+  /** Whether `nextChanges` has work to do. */
+  get busy(): boolean {
+    return this.#kernelKnown && this.#queue.size > 0;
+  }
+
+  // --- role ---
+
+  setRole(role: Role, reason: string, nowMs: number): void {
+    const before = this.membership.role;
+    if (!this.membership.setRole(role, nowMs)) return;
+    this.#effects.log("state", `${before} -> ${role}: ${reason}`);
+    if (role === "MASTER") this.#takeOver(nowMs);
+    else if (before === "MASTER") this.#stepDown();
+    this.tick(nowMs);
+    this.#announce();
+    this.#refollow();
+  }
+
+  /** Time goes by; call it at least every second, and after every wait. */
+  tick(nowMs: number): void {
+    if (this.membership.tick(nowMs)) this.#raised("all peers heard");
+  }
+
+  // --- peers ---
+
+  /** A session with this peer is open and HELLO has come. */
+  peerUp(peer: string, nodeId: string, slaveOnly: boolean): void {
+    this.#sessions.set(peer, ++this.#sessionCount);
+    this.membership.join(peer, nodeId, slaveOnly);
+    this.#effects.send(peer, this.membership.state());
+  }
+
+  /** The session is gone. */
+  peerDown(peer: string, nowMs: number): void {
+    this.#sessions.delete(peer);
+    this.membership.leave(peer);
+    this.#master.leave(peer);
+    if (this.membership.refresh()) this.#announce();
+    this.#refollow();
+    this.tick(nowMs);
+  }
+
+  /** A message of an open session, HELLO, PING, PONG and BYE excepted. @throws {PeerError | DecodeError} */
+  receive(peer: string, message: Message, nowMs: number): void {
+    switch (message.type) {
+      case "state":
+        return this.#hear(peer, message, nowMs);
+      case "want":
+        return this.#want(peer, message.identities);
+      case "ack":
+        if (this.#master.outbox(peer)?.ack(message.change) === false) {
+          this.#effects.close(peer, `acknowledges change ${message.change}, which was never sent`);
+        }
+        return;
+      case "refused": {
+        this.#bump("refused by peers");
+        const what = describe(decodeIdentity(message.kind, message.identity));
+        this.#effects.log("error", `${peer} refused ${what}: ${message.reason}`, `${peer} ${message.reason}`);
+        return;
+      }
+      case "snapshot-begin":
+      case "snapshot-end":
+      case "put":
+      case "delete":
+      case "flush":
+        if (peer !== this.#follower.master) this.#bump("changes dropped");
+        this.#follower.take(peer, message, nowMs);
+        this.#follower.acknowledge();
+        return;
+      default: // counters: a master does not send them yet
+        this.#bump(`ignored ${message.type}`);
+    }
+  }
+
+  /** The next data for a peer, at most about `budgetBytes` and never more than its window. */
+  collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
+    return this.membership.acting ? this.#master.collect(peer, nowMs, budgetBytes) : [];
+  }
+
+  /** Whether `collect` would give something. */
+  hasData(peer: string): boolean {
+    return this.membership.acting && this.#master.outbox(peer)?.ready === true;
+  }
+
+  /** How far a slave is behind. */
+  lag(peer: string, nowMs: number): { changes: number; ms: number } | undefined {
+    const outbox = this.#master.outbox(peer);
+    return outbox === undefined ? undefined : { changes: outbox.lagChanges, ms: outbox.lagMs(nowMs) };
+  }
+
+  // --- own kernel ---
+
+  /** Events of the own kernel are subscribed: compare with a dump. */
+  start(): void {
+    this.#beginDump();
+  }
+
+  kernelEvent(event: KernelEvent, nowMs: number): void {
+    switch (event.kind) {
+      case "record":
+        this.#dump?.touched.add(recordKey(event.record));
+        return this.#learn(event.record, event.created, nowMs);
+      case "sa-gone":
+        return this.#lose({ kind: "sa", id: event.id }, event.expired, nowMs);
+      case "policy-gone":
+        return this.#lose({ kind: "policy", id: event.id }, event.expired, nowMs);
+      case "sa-flush":
+        return this.#flushed("sa", event.protocol, nowMs);
+      case "policy-flush":
+        return this.#flushed("policy", event.type, nowMs);
+      case "unreadable":
+        this.#bump("unreadable records");
+        return this.#effects.log("error", `cannot synchronise ${event.what}: ${event.reason}`, event.reason);
+      case "resync":
+        this.#bump("resyncs");
+        this.#effects.log("detail", `comparing with the kernel: ${event.reason}`);
+        this.#beginDump();
+    }
+  }
+
+  /** The dump that was asked for is complete: all records, oldest first. */
+  dumped(records: readonly IpsecRecord[], nowMs: number): void {
+    const dump = this.#dump;
+    if (dump === undefined) return;
+    if (dump.spoiled) return this.#beginDump();
+    this.#dump = undefined;
+    this.#compare(records, dump.touched, nowMs);
+    this.#kernelKnown = true;
+    if (this.membership.acting) this.#master.complete(this.membership.epoch);
+    this.#refollow();
+  }
+
+  /** Up to about `limit` changes for the own kernel. Their results go to `applied` before anything else comes in. */
+  nextChanges(limit: number, nowMs: number): KernelChange[] {
+    const changes: KernelChange[] = [];
+    // looking at a record that stands already is work too: at most four looks for each change
+    for (let looks = 0; this.#kernelKnown && looks < limit * 4 && changes.length < limit; looks++) {
+      const waiting = this.#queue.shift();
+      if (waiting === undefined) break;
+      const steps = this.#follower.plan(waiting, nowMs);
+      this.#steps.push({ key: waiting.key, steps });
+      changes.push(...steps.map(({ change }) => change));
+    }
+    if (changes.length === 0) this.applied([]);
+    return changes;
+  }
+
+  /** How the changes of the last `nextChanges` ended, in their order. */
+  applied(results: readonly KernelResult[]): void {
+    let next = 0;
+    for (const { key, steps } of this.#steps) {
+      for (const step of steps) this.#stepped(step, results[next++]!);
+      this.#queue.done(key);
+    }
+    this.#steps = [];
+    if (this.membership.role === "MASTER") return;
+    this.#follower.restoreOrder();
+    this.#follower.acknowledge();
+  }
+
+  /** The endpoints to guard, when they have changed; to be set before the next changes go to the kernel. */
+  guardChange(): Address[] | undefined {
+    const wasLifted = this.#guardLifted;
+    this.#guardLifted = this.membership.role === "MASTER";
+    if (!this.#guard.takeChanged() && wasLifted === this.#guardLifted) return undefined;
+    return this.#guardLifted ? [] : this.#guard.addresses();
+  }
+
+  #guardLifted = false;
+
+  // --- inside ---
+
+  #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
+    const doubles = this.membership.twoMasters;
+    if (this.membership.hear(peer, state)) {
+      if (this.membership.acting) this.#raised(`${peer} knew epoch ${state.greatestEpoch}`);
+      else this.#announce();
+    }
+    if (this.membership.twoMasters > doubles) {
+      this.#effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
+    }
+    if (state.role === "MASTER") this.#master.leave(peer);
+    this.#refollow();
+    this.tick(nowMs);
+  }
+
+  /** This node acts as master in a new epoch. */
+  #raised(reason: string): void {
+    this.#effects.log("state", `master in epoch ${this.membership.epoch}: ${reason}`);
+    if (this.#kernelKnown) this.#master.complete(this.membership.epoch);
+    this.#announce();
+  }
+
+  #announce(): void {
+    for (const peer of this.#sessions.keys()) this.#effects.send(peer, this.membership.state());
+  }
+
+  /** Asks the followed master for everything when it, its epoch or its session is another than before. */
+  #refollow(): void {
+    const peer = this.#kernelKnown ? this.membership.followed : undefined;
+    const session = peer === undefined ? "" : `${peer} ${this.#sessions.get(peer)} ${this.membership.epoch}`;
+    if (session === this.#followedSession) return;
+    this.#followedSession = session;
+    if (peer !== undefined) {
+      this.#effects.log("state", `following ${peer} in epoch ${this.membership.epoch}`);
+    }
+    this.#follower.follow(peer);
+  }
+
+  #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
+    if (this.membership.role !== "MASTER") return;
+    if (identities.length === 0) {
+      const ready = this.membership.acting && this.#kernelKnown;
+      return this.#master.join(peer, ready ? this.membership.epoch : undefined);
+    }
+    const outbox = this.#master.outbox(peer);
+    for (const { kind, identity } of identities) outbox?.touch(decodeIdentity(kind, identity));
+  }
+
+  /**
+   * The own kernel is the truth from now on. What the old master had said and the kernel does not show yet: new
+   * records and deletions are still done, updates are not (they would reset the counters of an SA in use).
+   */
+  #takeOver(nowMs: number): void {
+    for (const { key, identity, remove } of this.#queue.drain()) {
+      const known = this.mirror.get(key) !== undefined;
+      const item = this.inventory.get(key);
+      if (known !== (item !== undefined)) this.#queue.add(identity, { remove });
+      else if (item?.shared === true) this.#adopt(item, nowMs);
+    }
+    for (const item of this.inventory.values()) {
+      if (item.shared && this.mirror.get(item.key) === undefined && !this.#queue.has(item.key)) {
+        this.#adopt(item, nowMs);
+      }
+    }
+    this.#follower.retire();
+    this.#followedSession = "";
+    this.#beginDump();
+  }
+
+  #stepDown(): void {
+    this.#master.retire();
+    this.#queue.drain();
+  }
+
+  /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
+  #adopt({ key, identity, content }: Item, nowMs: number): void {
+    const entry = this.mirror.get(key);
+    if (entry !== undefined) this.mirror.set({ ...entry, content });
+    else this.#master.learn(decodeBare(identity.kind, content), content, true, nowMs);
+  }
+
+  #beginDump(): void {
+    this.#dump = { touched: new Set(), spoiled: false };
+    this.#kernelKnown = this.#kernelKnown && this.membership.role !== "MASTER";
+    this.#effects.dump();
+  }
+
+  #learn(record: IpsecRecord, created: boolean, nowMs: number): void {
+    const key = recordKey(record);
+    const content = encodeContent(record);
+    const shared = isShared(record, this.settings.ownership);
+    const before = this.inventory.get(key);
+    const isNew = created || before === undefined;
+    const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
+    this.inventory.set(identityOf(record), content, shared, isNew);
+    if (shared) this.#guard.set(key, record);
+    if (this.membership.role !== "MASTER") {
+      if (!isSame) this.#follower.kernelChanged(key);
+    } else if (!shared) this.#master.forget(key);
+    else if (isSame) this.#master.recount(record, nowMs);
+    else this.#master.learn(record, content, isNew, nowMs);
+  }
+
+  #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
+    const key = identityKey(identity);
+    this.#dump?.touched.add(key);
+    const item = this.inventory.delete(key);
+    if (this.membership.role !== "MASTER") this.#follower.kernelLost(identity, expired, nowMs);
+    else if (item !== undefined) this.#master.forget(key); // else refused here: it was never there
+    this.#unguard(key);
+  }
+
+  #flushed(kind: "sa" | "policy", selector: number, nowMs: number): void {
+    if (this.#dump !== undefined) this.#dump.spoiled = true;
+    const items = [...this.inventory.values()].filter(({ identity }) => covers(kind, selector, identity));
+    for (const { key } of items) this.inventory.delete(key);
+    if (this.membership.role === "MASTER") {
+      this.#master.flushed(kind, selector, items.filter(({ shared }) => shared).map(({ key }) => key));
+    } else for (const { identity } of items) this.#follower.kernelLost(identity, false, nowMs);
+    for (const { key } of items) this.#unguard(key);
+  }
+
+  /** Brings inventory, and as master the mirror, to what a dump shows; events since its beginning win. */
+  #compare(records: readonly IpsecRecord[], touched: ReadonlySet<string>, nowMs: number): void {
+    const found = records.map((record) => ({ record, key: recordKey(record) })).filter(({ key }) =>
+      !touched.has(key)
+    );
+    for (const { record } of found) this.#learn(record, false, nowMs);
+    const keys = new Set(found.map(({ key }) => key));
+    for (const { key, identity } of [...this.inventory.values()]) {
+      if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
+    }
+    this.inventory.reorder(keys);
+    if (this.membership.role === "MASTER") this.#rankAgain(keys);
+  }
+
+  /** Policies stand in the order of the kernel's dump: those that an event lost had moved are told again. */
+  #rankAgain(keys: ReadonlySet<string>): void {
+    let last = 0;
+    for (const key of keys) {
+      const entry = this.mirror.get(key);
+      if (entry?.identity.kind !== "policy") continue;
+      if (entry.rank < last) {
+        this.#master.touch(this.mirror.set({ ...entry, rank: this.mirror.nextRank() }).identity);
+      }
+      last = this.mirror.get(key)!.rank;
+    }
+  }
+
+  #stepped(step: Step, result: KernelResult): void {
+    this.#dump?.touched.add(step.key);
+    this.#bump(result.ok ? "changes applied" : "changes refused");
+    if (result.ok) {
+      this.#follower.stepped(step);
+      this.#unguard(step.key);
+    } else if (step.content === undefined) {
+      this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);
+    } else {
+      this.inventory.delete(step.key);
+      this.#follower.refuse(step.key, result.reason);
+    }
+  }
+
+  /** A record that neither kernel nor mirror holds needs no guard. */
+  #unguard(key: string): void {
+    if (this.inventory.get(key) === undefined && this.mirror.get(key) === undefined) this.#guard.delete(key);
+  }
+
+  #bump(what: string): void {
+    this.counters[what] = (this.counters[what] ?? 0) + 1;
+  }
+}
+
+/** A record from its content alone, its counters zero and its age unknown. */
+function decodeBare(kind: "sa" | "policy", content: Uint8Array): IpsecRecord {
+  const nothing = {
+    oseq: 0n,
+    seq: 0n,
+    bitmap: [],
+    bytes: 0n,
+    packets: 0n,
+    ageSeconds: 0,
+    usedSeconds: undefined,
+  };
+  const volatile = kind === "sa" ? encodeSaCounters(nothing) : encodePolicyAge(0, undefined);
+  return decodeRecord(kind, content, volatile).record;
+}

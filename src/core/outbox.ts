@@ -1,0 +1,135 @@
+/**
+ * What has still to be told to one peer: a set of identities whose latest state has to be sent, not a list of
+ * messages. A burst on one SA costs one record; memory is bounded by the number of records.
+ */
+
+import { encodeIdentity } from "../record/encoding.ts";
+import { identityKey, type RecordIdentity } from "../record/record.ts";
+import type { Change } from "../wire/native/message.ts";
+import { type Mirror, volatileOf } from "./mirror.ts";
+
+/** Unacknowledged bytes that are handed to TCP at most. */
+export const WINDOW_BYTES = 256 * 1024;
+
+/** Bytes of a message beside its content, identity and counters, rounded up; for the window's account. */
+const MESSAGE_OVERHEAD = 40;
+
+type Pending =
+  | { readonly kind: "begin"; readonly epoch: number }
+  | { readonly kind: "record"; readonly identity: RecordIdentity }
+  | { readonly kind: "flush"; readonly of: "sa" | "policy"; readonly selector: number }
+  | { readonly kind: "end" };
+
+const BEGIN = "begin";
+const END = "end";
+
+export class Outbox {
+  readonly #pending = new Map<string, Pending>();
+  readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
+  #flightBytes = 0;
+  #change = 0;
+
+  /** Changes that wait to be sent or acknowledged. */
+  get lagChanges(): number {
+    return this.#pending.size + this.#flight.length;
+  }
+
+  /** How long the oldest unacknowledged change has been on its way. */
+  lagMs(nowMs: number): number {
+    return this.#flight[0] === undefined ? 0 : nowMs - this.#flight[0].sentMs;
+  }
+
+  /** Everything anew: BEGIN, every record of the mirror in its order, END. */
+  snapshot(mirror: Mirror, epoch: number): void {
+    this.#pending.clear();
+    this.#pending.set(BEGIN, { kind: "begin", epoch });
+    for (const { key, identity } of mirror.values()) this.#pending.set(key, { kind: "record", identity });
+    this.#pending.set(END, { kind: "end" });
+  }
+
+  /** The latest state of this record has to be sent. One that waits already keeps its place. */
+  touch(identity: RecordIdentity): void {
+    const key = identityKey(identity);
+    if (!this.#pending.has(key)) this.#pending.set(key, { kind: "record", identity });
+  }
+
+  /** A flush: what it covers need not be sent one by one. Not during a snapshot, whose END removes the rest. */
+  flush(of: "sa" | "policy", selector: number, covers: (identity: RecordIdentity) => boolean): void {
+    for (const [key, item] of this.#pending) {
+      if (item.kind === "record" && covers(item.identity)) this.#pending.delete(key);
+    }
+    this.#pending.set(`flush ${of} ${selector}`, { kind: "flush", of, selector });
+  }
+
+  /**
+   * The next changes as long as the window has room, at most about `budgetBytes`. END goes last: its count and
+   * digest speak of the whole mirror.
+   */
+  next(mirror: Mirror, nowMs: number, budgetBytes: number): Change[] {
+    const changes: Change[] = [];
+    let budget = Math.min(budgetBytes, WINDOW_BYTES - this.#flightBytes);
+    for (const [key, item] of this.#pending) {
+      if (budget <= 0) break;
+      this.#pending.delete(key);
+      if (item.kind === "end" && this.#pending.size > 0) {
+        this.#pending.set(END, item);
+        continue;
+      }
+      const { change, bytes } = this.#build(key, item, mirror, nowMs);
+      budget -= bytes;
+      this.#flight.push({ change: change.change, bytes, sentMs: nowMs });
+      this.#flightBytes += bytes;
+      changes.push(change);
+    }
+    return changes;
+  }
+
+  /** Whether `next` would give something. */
+  get ready(): boolean {
+    return this.#pending.size > 0 && this.#flightBytes < WINDOW_BYTES;
+  }
+
+  /** Everything up to this change has arrived in the peer's kernel. @returns false for a number never sent. */
+  ack(change: number): boolean {
+    if (change > this.#change) return false;
+    let done = 0;
+    while (this.#flight[done] !== undefined && this.#flight[done]!.change <= change) {
+      this.#flightBytes -= this.#flight[done]!.bytes;
+      done++;
+    }
+    this.#flight.splice(0, done);
+    return true;
+  }
+
+  #build(key: string, item: Pending, mirror: Mirror, nowMs: number): { change: Change; bytes: number } {
+    const change = ++this.#change;
+    if (item.kind === "begin") {
+      return { change: { type: "snapshot-begin", change, epoch: item.epoch }, bytes: MESSAGE_OVERHEAD };
+    }
+    if (item.kind === "end") {
+      const { size: count, digest } = mirror;
+      return { change: { type: "snapshot-end", change, count, digest }, bytes: MESSAGE_OVERHEAD };
+    }
+    if (item.kind === "flush") {
+      return {
+        change: { type: "flush", change, kind: item.of, selector: item.selector },
+        bytes: MESSAGE_OVERHEAD,
+      };
+    }
+    const { kind } = item.identity;
+    const entry = mirror.get(key);
+    if (entry === undefined) {
+      const identity = encodeIdentity(item.identity);
+      return {
+        change: { type: "delete", change, kind, identity },
+        bytes: identity.length + MESSAGE_OVERHEAD,
+      };
+    }
+    const { content, rank } = entry;
+    const volatile = volatileOf(entry, nowMs);
+    return {
+      change: { type: "put", change, kind, rank, content, volatile },
+      bytes: content.length + volatile.length + MESSAGE_OVERHEAD,
+    };
+  }
+}

@@ -1,0 +1,81 @@
+/** Plans the kernel changes that bring one identity from what the kernel holds to what it should hold. */
+
+import { equalBytes } from "../record/address.ts";
+import { encodeContent } from "../record/encoding.ts";
+import type { KernelChange } from "../ports.ts";
+import { type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import type { Inventory, Item } from "./inventory.ts";
+
+/** One kernel change, and what the inventory has to say when it has succeeded. */
+export interface Step {
+  readonly key: string;
+  readonly identity: RecordIdentity;
+  readonly change: KernelChange;
+  /** Content that the kernel then holds; undefined: nothing. */
+  readonly content: Uint8Array | undefined;
+  readonly shared: boolean;
+}
+
+/** A record as it should stand in the kernel, and its order among others. */
+export interface Wanted {
+  readonly record: IpsecRecord;
+  readonly rank: number;
+}
+
+/** The step that puts a record. */
+export function putStep(record: IpsecRecord, shared: boolean): Step {
+  const identity: RecordIdentity = record.kind === "sa"
+    ? { kind: "sa", id: record.sa }
+    : { kind: "policy", id: record.policy };
+  const content = encodeContent(record);
+  return { key: recordKey(record), identity, change: { kind: "put", record }, content, shared };
+}
+
+/** The step that deletes what has this identity. */
+export function deleteStep({ key, identity, shared }: Pick<Item, "key" | "identity" | "shared">): Step {
+  const change: KernelChange = identity.kind === "sa"
+    ? { kind: "delete-sa", id: identity.id }
+    : { kind: "delete-policy", id: identity.id };
+  return { key, identity, change, content: undefined, shared };
+}
+
+/** Steps that put a wanted record: none when the kernel holds its like, more than one when siblings are moved. */
+export function planPut(
+  wanted: Wanted,
+  inventory: Inventory,
+  wantedSibling: (key: string) => Wanted | undefined,
+  force: boolean,
+): Step[] {
+  const step = putStep(wanted.record, true);
+  const actual = inventory.get(step.key);
+  if (!force && actual !== undefined && actual.shared && equalBytes(actual.content, step.content!)) return [];
+  const siblings = inventory.siblings(step.identity);
+  const others = siblings.map(({ key }) => wantedSibling(key));
+  if (others.some((other) => other === undefined)) return [step]; // not ours to move
+  const mustMove = actual !== undefined || others.some((other) => other!.rank > wanted.rank);
+  if (siblings.length === 0 || !mustMove) return [step];
+  return regroup(actual === undefined ? siblings : [...siblings, actual], [...others, wanted] as Wanted[]);
+}
+
+/** Steps that delete an item, its siblings kept in their order. */
+export function planDelete(
+  item: Item,
+  inventory: Inventory,
+  wantedSibling: (key: string) => Wanted | undefined,
+): Step[] {
+  const siblings = inventory.siblings(item.identity);
+  const others = siblings.map(({ key }) => wantedSibling(key));
+  if (siblings.length === 0 || others.some((other) => other === undefined)) return [deleteStep(item)];
+  return regroup([...siblings, item], others as Wanted[]);
+}
+
+/**
+ * SAs that differ in their mark only are found by a mark that *matches*, newest first: so the newest are deleted
+ * first and the oldest made first, as they were on the master.
+ */
+function regroup(there: readonly Item[], wanted: readonly Wanted[]): Step[] {
+  return [
+    ...there.toSorted((a, b) => b.seq - a.seq).map(deleteStep),
+    ...wanted.toSorted((a, b) => a.rank - b.rank).map(({ record }) => putStep(record, true)),
+  ];
+}
