@@ -1,0 +1,233 @@
+/**
+ * Makes a Config of the settings of either syntax: checks every value and how they fit together, fills in the
+ * defaults, and reports all mistakes at once.
+ */
+
+import { equalBytes, isAnyAddress, parseAddress, parsePrefix, type Prefix } from "../record/address.ts";
+import { ConfigError, type Mistake } from "../errors.ts";
+import {
+  choiceProblem,
+  familyProblem,
+  hostProblem,
+  nameProblem,
+  portProblem,
+  prefixProblem,
+} from "./check_values.ts";
+import {
+  type Config,
+  DEFAULT_PORT,
+  type ListenStatement,
+  type PeerStatement,
+  type SharedKey,
+} from "./config.ts";
+import { quoteWord } from "./quote_word.ts";
+import type { KeySource, ParsedSettings, Setting, SettingOf } from "./settings.ts";
+import { type KeyFileReader, readSharedKey } from "./shared_key.ts";
+
+/** The words that a setting can take, the default first. */
+const FLUSH_MODES = ["startup", "never", "sync"] as const;
+const MODES = ["master", "slave", "skipslave"] as const;
+const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
+const KERNELS = ["auto", "xfrm", "pfkey", "memory"] as const;
+
+/** Stands for a key that is missing or wrong, so that the other checks go on; no Config with it gets out. */
+const NO_KEY: SharedKey = { kind: "hex", bytes: new Uint8Array(0) };
+
+/** What every check needs. */
+interface Context {
+  readonly settings: readonly Setting[];
+  readonly allowWeak: boolean;
+  readonly readKeyFile: KeyFileReader;
+  /** Keeps a mistake; `line` 0 is the file as a whole. */
+  report(line: number, message: string): void;
+}
+
+/** @throws {ConfigError} with the mistakes of the parser and of these checks, in the order of their lines. */
+export function checkSettings(file: string, parsed: ParsedSettings, readKeyFile: KeyFileReader): Config {
+  const mistakes: Mistake[] = [...parsed.mistakes];
+  const config = makeConfig(file, {
+    settings: parsed.settings,
+    allowWeak: parsed.settings.some(({ kind }) => kind === "weak"),
+    readKeyFile,
+    report: (line, message) => mistakes.push({ file, line, message }),
+  });
+  if (mistakes.length > 0) throw new ConfigError(mistakes.toSorted((a, b) => orderOf(a) - orderOf(b)));
+  return config;
+}
+
+/** Mistakes of the file as a whole come last. */
+function orderOf({ line }: Mistake): number {
+  return line === 0 ? Number.MAX_SAFE_INTEGER : line;
+}
+
+function makeConfig(file: string, context: Context): Config {
+  const mode = checkMode(context);
+  const sharedKey = checkSharedKey(context);
+  const config: Config = {
+    file,
+    interface: checkName(context, "interface"),
+    group: checkName(context, "group") ?? "carp",
+    flushMode: checkWord(context, "flushmode", FLUSH_MODES),
+    listen: checkListen(context),
+    ...mode,
+    peers: checkPeers(context),
+    sharedKey,
+    allowWeakKey: context.allowWeak,
+    control: checkWord(context, "control", DAEMONS),
+    kernel: checkKernel(context),
+    shared: checkPrefixes(context, "shared"),
+    exclude: checkPrefixes(context, "exclude"),
+  };
+  if (mode.mode === undefined && settingsOf(context, "interface").length === 0) {
+    context.report(0, "interface is missing (only mode master or mode slave goes without)");
+  }
+  return config;
+}
+
+function settingsOf<K extends Setting["kind"]>({ settings }: Context, kind: K): readonly SettingOf<K>[] {
+  return settings.filter((setting): setting is SettingOf<K> => setting.kind === kind);
+}
+
+/** The one setting of its kind; every further one is a mistake. */
+function single<K extends Setting["kind"]>(context: Context, kind: K): SettingOf<K> | undefined {
+  const [first, ...others] = settingsOf(context, kind);
+  for (const { line } of others) context.report(line, `${kind}: given twice${onLine(first?.line)}`);
+  return first;
+}
+
+function onLine(line: number | undefined): string {
+  return line === undefined || line === 0 ? "" : ` (first on line ${line})`;
+}
+
+/** Reports the problems that there are. @returns whether there was none. */
+function accept(context: Context, line: number, where: string, ...problems: (string | undefined)[]): boolean {
+  const found = problems.filter((problem) => problem !== undefined);
+  for (const problem of found) context.report(line, `${where}: ${problem}`);
+  return found.length === 0;
+}
+
+function checkName(context: Context, kind: "interface" | "group"): string | undefined {
+  const setting = single(context, kind);
+  if (setting !== undefined) accept(context, setting.line, kind, nameProblem(setting.value));
+  return setting?.value;
+}
+
+function checkWord<T extends string>(
+  context: Context,
+  kind: "flushmode" | "control" | "kernel",
+  known: readonly [T, ...T[]],
+): T {
+  const setting = single(context, kind);
+  if (setting === undefined) return known[0];
+  accept(context, setting.line, kind, choiceProblem(setting.value, known));
+  return known.find((word) => word === setting.value) ?? known[0];
+}
+
+function checkKernel(context: Context): Config["kernel"] {
+  const kernel = checkWord(context, "kernel", KERNELS);
+  const line = settingsOf(context, "kernel")[0]?.line ?? 0;
+  if (kernel === "pfkey") context.report(line, "kernel: pfkey is not there yet");
+  return kernel;
+}
+
+function checkMode(context: Context): Pick<Config, "mode" | "skipSlave"> {
+  let locked: { mode: "master" | "slave"; line: number } | undefined;
+  let skipSlave = false;
+  for (const { value, line } of settingsOf(context, "mode")) {
+    if (value === "skipslave") skipSlave = true;
+    else if (value !== "master" && value !== "slave") {
+      accept(context, line, "mode", choiceProblem(value, MODES));
+    } else if (locked === undefined || locked.mode === value) locked ??= { mode: value, line };
+    else context.report(line, `mode: ${value} contradicts ${locked.mode}${onLine(locked.line)}`);
+  }
+  return { mode: locked?.mode, skipSlave };
+}
+
+function checkListen(context: Context): readonly ListenStatement[] {
+  const listen = new Map<string, ListenStatement>();
+  for (const { line, target, family, port } of settingsOf(context, "listen")) {
+    const problems = [hostProblem(target, true), familyProblem(family, target), portProblem(port)];
+    if (!accept(context, line, "listen on", ...problems)) continue;
+    const statement = { target, family: familyNumber(family), port: portNumber(port) };
+    listen.set(`${canonical(target)} ${statement.family} ${statement.port}`, statement);
+  }
+  return [...listen.values()];
+}
+
+function familyNumber(family: string | undefined): 4 | 6 | undefined {
+  if (family === undefined) return undefined;
+  return family === "inet" ? 4 : 6;
+}
+
+function portNumber(port: string | undefined): number {
+  return port === undefined ? DEFAULT_PORT : Number(port);
+}
+
+/** One text for all spellings of an address; host names do not depend on case. */
+function canonical(target: string): string {
+  return parseAddress(target)?.join(" ") ?? target.toLowerCase();
+}
+
+/** A peer that is given again in the same way counts once. */
+function checkPeers(context: Context): readonly PeerStatement[] {
+  const peers = new Map<string, { peer: PeerStatement; line: number }>();
+  for (const setting of settingsOf(context, "peer")) {
+    const peer = checkPeer(context, setting);
+    if (peer === undefined) continue;
+    const earlier = peers.get(canonical(peer.target));
+    if (earlier === undefined) peers.set(canonical(peer.target), { peer, line: setting.line });
+    else if (!samePeer(earlier.peer, peer)) {
+      const message = `given twice with different options${onLine(earlier.line)}`;
+      context.report(setting.line, `peer ${quoteWord(peer.target)}: ${message}`);
+    }
+  }
+  return [...peers.values()].map(({ peer }) => peer);
+}
+
+function checkPeer(context: Context, setting: SettingOf<"peer">): PeerStatement | undefined {
+  const { line, target, port, key, role } = setting;
+  const address = parseAddress(target);
+  const any = address && isAnyAddress(address) ? "all zeros is nobody's address" : undefined;
+  const accepted = accept(context, line, "peer", hostProblem(target, false), any);
+  const where = `peer ${quoteWord(target)}`;
+  const roleProblem = role === undefined ? undefined : choiceProblem(role, ["slave"]);
+  accept(context, line, where, portProblem(port), roleProblem && `the role ${roleProblem}`);
+  const sharedKey = key === undefined ? undefined : checkKey(context, line, `${where}: sharedkey`, key);
+  return accepted ? { target, port: portNumber(port), sharedKey, slaveOnly: role === "slave" } : undefined;
+}
+
+function samePeer(a: PeerStatement, b: PeerStatement): boolean {
+  return a.port === b.port && a.slaveOnly === b.slaveOnly && sameKey(a.sharedKey, b.sharedKey);
+}
+
+function sameKey(a: SharedKey | undefined, b: SharedKey | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.kind === b.kind && equalBytes(a.bytes, b.bytes);
+}
+
+function checkSharedKey(context: Context): SharedKey {
+  const setting = single(context, "sharedkey");
+  if (setting !== undefined) return checkKey(context, setting.line, "sharedkey", setting.key);
+  const hint = settingsOf(context, "peer").some(({ key }) => key !== undefined)
+    ? " (one that stands after a peer on its line is for that peer only)"
+    : "";
+  context.report(0, `sharedkey is missing${hint}`);
+  return NO_KEY;
+}
+
+function checkKey(context: Context, line: number, where: string, source: KeySource): SharedKey {
+  const key = readSharedKey(source, context.readKeyFile, context.allowWeak);
+  if (typeof key !== "string") return key;
+  context.report(line, `${where}: ${key}`);
+  return NO_KEY;
+}
+
+function checkPrefixes(context: Context, kind: "shared" | "exclude"): readonly Prefix[] {
+  const prefixes: Prefix[] = [];
+  for (const { line, value } of settingsOf(context, kind)) {
+    const prefix = parsePrefix(value);
+    accept(context, line, kind, prefixProblem(value));
+    if (prefix !== undefined) prefixes.push(prefix);
+  }
+  return prefixes;
+}

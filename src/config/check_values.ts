@@ -1,0 +1,64 @@
+/** Checks of single words of the configuration: each says what is wrong with one, or undefined. */
+
+import { familyOf, parseAddress, parsePrefix } from "../record/address.ts";
+import { RESERVED_WORDS } from "./cursor.ts";
+import { didYouMean } from "./nearest.ts";
+import { quoteWord } from "./quote_word.ts";
+
+/** IFNAMSIZ less the end of the string, on all systems; of the characters those that are in use. */
+const INTERFACE_NAME = /^[\w.@+-]{1,15}$/;
+const HOST_NAME = /^\w[\w.-]{0,252}$/;
+
+/** A name of an interface or of a group of interfaces. */
+export function nameProblem(word: string): string | undefined {
+  if (RESERVED_WORDS.includes(word)) return `"${word}" is a keyword and cannot be a name`;
+  return INTERFACE_NAME.test(word)
+    ? undefined
+    : `${quoteWord(word)} is not the name of an interface or group`;
+}
+
+/** An address or host name; where `orInterface`, also the name of an interface. */
+export function hostProblem(word: string, orInterface: boolean): string | undefined {
+  if (RESERVED_WORDS.includes(word)) return `"${word}" is a keyword and cannot be a name`;
+  if (parseAddress(word) !== undefined) return undefined;
+  if (word.includes(":")) return `${quoteWord(word)} is not an IPv6 address`;
+  if (/^[\d.]+$/.test(word)) return `${quoteWord(word)} is not an IPv4 address`;
+  if (HOST_NAME.test(word) || (orInterface && INTERFACE_NAME.test(word))) return undefined;
+  return `${quoteWord(word)} is not an address or ${
+    orInterface ? "the name of a host or interface" : "host name"
+  }`;
+}
+
+/** A family as `listen on` takes it, for that target. */
+export function familyProblem(family: string | undefined, target: string): string | undefined {
+  if (family === undefined) return undefined;
+  const problem = choiceProblem(family, ["inet", "inet6"]);
+  if (problem !== undefined) return problem;
+  const address = parseAddress(target);
+  const given = family === "inet" ? 4 : 6;
+  if (address === undefined || familyOf(address) === given) return undefined;
+  return `${quoteWord(target)} is not an ${family} address`;
+}
+
+/** A TCP port in decimal, 1 to 65535. */
+export function portProblem(word: string | undefined): string | undefined {
+  if (word === undefined || (/^\d{1,5}$/.test(word) && Number(word) >= 1 && Number(word) <= 65535)) {
+    return undefined;
+  }
+  return `the port must be 1 to 65535, not ${quoteWord(word)}`;
+}
+
+/** One of a few words. */
+export function choiceProblem(word: string, known: readonly string[]): string | undefined {
+  if (known.includes(word)) return undefined;
+  const list = known.length === 1 ? known[0] : `${known.slice(0, -1).join(", ")} or ${known.at(-1)}`;
+  return `must be ${list}, not ${quoteWord(word)}${didYouMean(word, known)}`;
+}
+
+/** `ADDRESS` or `ADDRESS/LEN`. */
+export function prefixProblem(word: string): string | undefined {
+  if (parsePrefix(word) !== undefined) return undefined;
+  const [address = ""] = word.split("/");
+  if (parseAddress(address) === undefined) return `${quoteWord(word)} is not an address or prefix`;
+  return `${quoteWord(word)} has a bad prefix length, or bits set after it`;
+}

@@ -1,0 +1,42 @@
+/** Prints a Config in the syntax of sasyncd.conf, every default written out; for `sasyncd -n` and the log. */
+
+import { formatPrefix } from "../record/address.ts";
+import type { Config, ListenStatement, PeerStatement, SharedKey } from "./config.ts";
+
+/**
+ * The configuration as text that parses to the same Config, but for the keys: a comment stands for each.
+ * Ends with a newline.
+ */
+export function printConfig(config: Config): string {
+  const lines = [
+    `# ${JSON.stringify(config.file)}`,
+    ...(config.interface === undefined ? [] : [`interface ${config.interface}`]),
+    `group ${config.group}`,
+    `flushmode ${config.flushMode}`,
+    ...(config.listen.length === 0 ? ["# listen on all local addresses"] : config.listen.map(printListen)),
+    ...(config.mode === undefined ? [] : [`mode ${config.mode}`]),
+    ...(config.skipSlave ? ["mode skipslave"] : []),
+    ...config.peers.map(printPeer),
+    `# ${printKey(config.sharedKey)}`,
+    ...(config.allowWeakKey ? ["sharedkey weak"] : []),
+    `control ${config.control}`,
+    `kernel ${config.kernel}`,
+    ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),
+    ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
+  ];
+  return lines.join("\n") + "\n";
+}
+
+function printListen({ target, family, port }: ListenStatement): string {
+  const inet = family === undefined ? "" : family === 4 ? " inet" : " inet6";
+  return `listen on ${target}${inet} port ${port}`;
+}
+
+function printPeer({ target, port, sharedKey, slaveOnly }: PeerStatement): string {
+  const key = sharedKey === undefined ? "" : ` # ${printKey(sharedKey)}`;
+  return `peer ${target} port ${port}${slaveOnly ? " role slave" : ""}${key}`;
+}
+
+function printKey({ kind, bytes }: SharedKey): string {
+  return `sharedkey (hidden, ${bytes.length} bytes, ${kind})`;
+}

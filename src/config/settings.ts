@@ -1,0 +1,52 @@
+/**
+ * What either syntax says, statement by statement, before its values are checked. The parsers of sasyncd.conf and of
+ * TOML write it, check.ts makes a Config of it.
+ */
+
+import type { Mistake } from "../errors.ts";
+
+/** Where a key is written: in the statement, or in a file of its own. */
+export type KeySource =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "file"; readonly path: string };
+
+/** The statements that take one word. */
+export type WordKind =
+  | "interface"
+  | "group"
+  | "flushmode"
+  | "mode"
+  | "control"
+  | "kernel"
+  | "shared"
+  | "exclude";
+
+type Statement =
+  | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]
+  | { readonly kind: "sharedkey"; readonly key: KeySource }
+  | { readonly kind: "weak" }
+  | {
+    readonly kind: "listen";
+    readonly target: string;
+    readonly family: string | undefined;
+    readonly port: string | undefined;
+  }
+  | {
+    readonly kind: "peer";
+    readonly target: string;
+    readonly port: string | undefined;
+    readonly key: KeySource | undefined;
+    readonly role: string | undefined;
+  };
+
+/** One statement, its values as written. `line` counts from 1; 0 where it is not known. */
+export type Setting = Statement & { readonly line: number };
+
+/** A setting of one kind. */
+export type SettingOf<K extends Setting["kind"]> = Extract<Setting, { readonly kind: K }>;
+
+/** What a parser found: all that could be understood, and what could not. */
+export interface ParsedSettings {
+  readonly settings: readonly Setting[];
+  readonly mistakes: readonly Mistake[];
+}

@@ -1,0 +1,99 @@
+/**
+ * The statements of sasyncd.conf, one row each: its words in their order. Values are only taken here; check.ts says
+ * what is wrong with them.
+ */
+
+import { type Cursor, StatementError } from "./cursor.ts";
+import type { KeySource, Setting, WordKind } from "./settings.ts";
+
+/** How to read a statement after its keyword, and the words that may follow in it (for "did you mean"). */
+export interface StatementRule {
+  readonly options: readonly string[];
+  /** @throws {StatementError} */
+  parse(cursor: Cursor, line: number): Setting;
+}
+
+/** The statements by their first word. */
+export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
+  interface: named("interface", "the name of the interface"),
+  carp: { options: ["interval"], parse: parseCarpInterface },
+  group: named("group", "the name of the group"),
+  flushmode: valued("flushmode"),
+  listen: { options: ["inet", "inet6", "port"], parse: parseListen },
+  mode: valued("mode"),
+  peer: { options: ["port", "sharedkey", "role"], parse: parsePeer },
+  sharedkey: { options: [], parse: parseSharedKey },
+  control: valued("control"),
+  kernel: valued("kernel"),
+  shared: named("shared", "an address"),
+  exclude: named("exclude", "an address"),
+};
+
+function named(kind: WordKind, what: string): StatementRule {
+  return { options: [], parse: (cursor, line) => ({ kind, line, value: cursor.operand(what) }) };
+}
+
+function valued(kind: WordKind): StatementRule {
+  return { options: [], parse: (cursor, line) => ({ kind, line, value: cursor.value() }) };
+}
+
+/** OpenBSD 3.8 wrote `carp interface NAME [interval SECONDS]`; the interval has no meaning since 3.9. */
+function parseCarpInterface(cursor: Cursor, line: number): Setting {
+  if (cursor.option("interface") === undefined) throw new StatementError('"interface" is missing');
+  const value = cursor.operand("the name of the interface");
+  if (cursor.option("interval") !== undefined && !/^\d+$/.test(cursor.operand("the interval"))) {
+    throw new StatementError("the interval must be a number of seconds");
+  }
+  return { kind: "interface", line, value };
+}
+
+function parseListen(cursor: Cursor, line: number): Setting {
+  if (cursor.option("on") === undefined) throw new StatementError('"on" is missing');
+  const target = cursor.operand("an address or interface");
+  return { kind: "listen", line, target, family: cursor.option("inet", "inet6"), port: parsePort(cursor) };
+}
+
+function parsePort(cursor: Cursor): string | undefined {
+  return cursor.option("port") === undefined ? undefined : cursor.operand("the port");
+}
+
+/** The options come in any order, each at most once. */
+function parsePeer(cursor: Cursor, line: number): Setting {
+  const target = cursor.operand("an address");
+  const given: { port?: string; key?: KeySource; role?: string } = {};
+  while (true) {
+    if (given.port === undefined && isNext(cursor, "port")) given.port = parsePort(cursor);
+    else if (given.key === undefined && isPeerKey(cursor)) given.key = parsePeerKey(cursor);
+    else if (given.role === undefined && cursor.option("role")) given.role = cursor.value();
+    else return { kind: "peer", line, target, port: given.port, key: given.key, role: given.role };
+  }
+}
+
+function isNext(cursor: Cursor, text: string): boolean {
+  return cursor.peek()?.text === text;
+}
+
+/**
+ * `sharedkey` is a statement too, and a newline is only white space: so it belongs to the peer unless it begins a
+ * line, which keeps every file of the original (one statement a line) what it was.
+ */
+function isPeerKey(cursor: Cursor): boolean {
+  return isNext(cursor, "sharedkey") && cursor.peek()?.first === false;
+}
+
+function parsePeerKey(cursor: Cursor): KeySource {
+  cursor.take();
+  return parseKey(cursor);
+}
+
+function parseSharedKey(cursor: Cursor, line: number): Setting {
+  if (cursor.option("weak") !== undefined) return { kind: "weak", line };
+  return { kind: "sharedkey", line, key: parseKey(cursor) };
+}
+
+function parseKey(cursor: Cursor): KeySource {
+  if (cursor.option("file") !== undefined) {
+    return { kind: "file", path: cursor.operand("the path of the key file") };
+  }
+  return { kind: "text", text: cursor.operand("the key") };
+}
