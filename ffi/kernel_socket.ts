@@ -1,0 +1,133 @@
+/**
+ * A raw socket to the kernel that keeps message boundaries: the part that netlink and PF_KEY share. Receives into
+ * one buffer that is used again, and never cuts a message.
+ */
+
+import type { Fd, KernelSocket, Received } from "../src/ports.ts";
+import { LINUX } from "./constants.ts";
+import type { OwnedFd } from "./fd.ts";
+import type { Libc } from "./libc.ts";
+import { setOption } from "./socket.ts";
+
+/** More than any message that kernels are known to send (Linux fills at most 32 KiB of a dump into one). */
+const FIRST_BUFFER_BYTES = 64 * 1024;
+/** Messages from elsewhere that one receive passes over. */
+const MOST_FOREIGN = 64;
+
+/** What a protocol adds to the shared part. */
+export interface KernelSocketTraits {
+  /** Netlink port id; 0 where there is none. */
+  readonly portId: number;
+  /** Whether the sender (its socket address in words, host order) is the kernel; others are dropped. */
+  readonly isFromKernel: (sender: Uint32Array) => boolean;
+}
+
+/** Kernel socket over a bound or connected, nonblocking descriptor, which it owns from now on. */
+export class FfiKernelSocket implements KernelSocket {
+  readonly fd: Fd;
+  readonly portId: number;
+  readonly #libc: Libc;
+  readonly #owned: OwnedFd;
+  readonly #isFromKernel: (sender: Uint32Array) => boolean;
+  readonly #sender = new Uint32Array(32);
+  readonly #senderLength = new Uint32Array(1);
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+
+  constructor(libc: Libc, owned: OwnedFd, traits: KernelSocketTraits) {
+    this.#libc = libc;
+    this.#owned = owned;
+    this.fd = owned.number;
+    this.portId = traits.portId;
+    this.#isFromKernel = traits.isFromKernel;
+  }
+
+  /**
+   * Sends one datagram, whole or not at all.
+   *
+   * @throws {SyscallError} EMSGSIZE when it does not fit the send buffer, ENOBUFS or EAGAIN when the kernel is
+   * short of memory and it may be tried again, others when the request is broken.
+   */
+  send(bytes: Uint8Array<ArrayBuffer>): void {
+    const { MSG_DONTWAIT, MSG_NOSIGNAL } = this.#libc.constants;
+    const { c } = this.#libc;
+    const sent = c.send(this.#owned.use(), bytes, BigInt(bytes.length), MSG_DONTWAIT | MSG_NOSIGNAL);
+    this.#libc.check(Number(sent), `send ${bytes.length} bytes to the kernel`);
+  }
+
+  receive(): Received {
+    for (let foreign = 0; foreign < MOST_FOREIGN; foreign++) {
+      const length = this.#nextLength();
+      if (typeof length !== "number") return length;
+      if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
+      const taken = this.#take();
+      if (typeof taken !== "number") return taken;
+      if (this.#isFromKernel(this.#sender)) return { kind: "data", bytes: this.#buffer.subarray(0, taken) };
+    }
+    return { kind: "empty" };
+  }
+
+  close(): void {
+    this.#owned.close();
+  }
+
+  /** The whole length of the next message, which stays in the queue (MSG_TRUNC as an input flag: Linux). */
+  #nextLength(): number | Received {
+    const { MSG_DONTWAIT, MSG_PEEK } = this.#libc.constants;
+    const flags = MSG_PEEK | MSG_DONTWAIT | LINUX.MSG_TRUNC;
+    return this.#judge(this.#libc.c.recv(this.#owned.use(), null, 0n, flags));
+  }
+
+  #take(): number | Received {
+    this.#senderLength[0] = this.#sender.byteLength;
+    return this.#judge(
+      this.#libc.c.recvfrom(
+        this.#owned.use(),
+        this.#buffer,
+        BigInt(this.#buffer.length),
+        this.#libc.constants.MSG_DONTWAIT,
+        this.#sender,
+        this.#senderLength,
+      ),
+    );
+  }
+
+  #judge(result: bigint): number | Received {
+    if (result >= 0n) return Number(result);
+    const error = this.#libc.error("receive from the kernel");
+    if (error.errno === "EAGAIN" || error.errno === "EINTR") return { kind: "empty" };
+    if (error.errno === "ENOBUFS") return { kind: "overrun" };
+    throw error;
+  }
+}
+
+/** Sizes of the socket's buffers in bytes; undefined: as the system has them. */
+export interface BufferSizes {
+  readonly receiveBufferBytes?: number;
+  readonly sendBufferBytes?: number;
+}
+
+/**
+ * Sets the sizes, beyond the system's limit where the process may (Linux: CAP_NET_ADMIN), else up to it. Linux
+ * doubles what is asked for, and takes no less than about 2 KiB.
+ *
+ * @throws {SyscallError}
+ */
+export function setBufferSizes(libc: Libc, fd: OwnedFd, sizes: BufferSizes): void {
+  const { SO_RCVBUF, SO_SNDBUF } = libc.constants;
+  setBufferSize(libc, fd, sizes.receiveBufferBytes, LINUX.SO_RCVBUFFORCE, SO_RCVBUF);
+  setBufferSize(libc, fd, sizes.sendBufferBytes, LINUX.SO_SNDBUFFORCE, SO_SNDBUF);
+}
+
+function setBufferSize(
+  libc: Libc,
+  fd: OwnedFd,
+  size: number | undefined,
+  force: number,
+  plain: number,
+): void {
+  if (size === undefined) return;
+  const { SOL_SOCKET } = libc.constants;
+  const forced = libc.system === "linux" &&
+    libc.c.setsockopt(fd.use(), SOL_SOCKET, force, new Int32Array([size]), 4) === 0;
+  if (!forced) setOption(libc, fd, SOL_SOCKET, plain, size, `a socket buffer of ${size} bytes`);
+}

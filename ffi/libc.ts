@@ -1,0 +1,197 @@
+/**
+ * The C library: the only place with Deno.dlopen. Opened once, by main.ts, and handed to everything in ffi/.
+ * No UnsafePointer and no callbacks: those need unscoped --allow-ffi (see `libcPaths` for the scoped one).
+ */
+
+import { SyscallError } from "../src/errors.ts";
+import { type Constants, constantsOf } from "./constants.ts";
+import { errnoCode, errnoName } from "./errno.ts";
+import { type Arch, type OsArch, osArch, type System } from "./system.ts";
+
+/**
+ * C prototype above each entry. `int` is i32, `size_t` usize, `ssize_t` isize, pointers to our memory "buffer",
+ * pointers to the library's memory u64. Variadic functions are declared with the arguments that we give.
+ */
+const SYMBOLS = {
+  // int *__errno_location(void); the name differs by system, see ERRNO_ACCESSOR
+  errnoLocation: { name: "__errno_location", parameters: [], result: "u64" },
+  // void *memcpy(void *to, const void *from, size_t n); from the library's memory to ours
+  copyFrom: { name: "memcpy", parameters: ["buffer", "u64", "usize"], result: "u64" },
+  // the same, with n = 0 and a buffer of ours on both sides: gives the buffer's address
+  addressOf: { name: "memcpy", parameters: ["buffer", "buffer", "usize"], result: "u64" },
+  // size_t strlen(const char *s);
+  strlen: { parameters: ["u64"], result: "usize" },
+
+  // int open(const char *path, int flags);
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  // int close(int fd);
+  close: { parameters: ["i32"], result: "i32" },
+  // ssize_t read(int fd, void *buf, size_t n);
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // the same on another thread: errno is lost
+  readNonblocking: {
+    name: "read",
+    parameters: ["i32", "buffer", "usize"],
+    result: "isize",
+    nonblocking: true,
+  },
+  // ssize_t write(int fd, const void *buf, size_t n);
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // int pipe2(int fds[2], int flags);
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  // int dup2(int from, int to);
+  dup2: { parameters: ["i32", "i32"], result: "i32" },
+  // int fcntl(int fd, int command, int argument);
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t n, int timeoutMs); nfds_t: unsigned long on Linux, unsigned int on BSD
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // the same on another thread: errno is lost
+  pollNonblocking: { name: "poll", parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true },
+
+  // int socket(int domain, int type, int protocol);
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int bind(int fd, const struct sockaddr *address, socklen_t length);
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int connect(int fd, const struct sockaddr *address, socklen_t length);
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int listen(int fd, int backlog);
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  // int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+  accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
+  // int getsockname(int fd, struct sockaddr *address, socklen_t *length);
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // int getpeername(int fd, struct sockaddr *address, socklen_t *length);
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // int setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  // int getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // ssize_t send(int fd, const void *buf, size_t n, int flags);
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  // ssize_t recv(int fd, void *buf, size_t n, int flags);
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  // ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *length);
+  recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "isize" },
+
+  // int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **list);
+  getaddrinfo: { parameters: ["buffer", "buffer", "buffer", "buffer"], result: "i32" },
+  // void freeaddrinfo(struct addrinfo *list);
+  freeaddrinfo: { parameters: ["u64"], result: "void" },
+  // int getifaddrs(struct ifaddrs **list);
+  getifaddrs: { parameters: ["buffer"], result: "i32" },
+  // void freeifaddrs(struct ifaddrs *list);
+  freeifaddrs: { parameters: ["u64"], result: "void" },
+  // unsigned if_nametoindex(const char *name);
+  ifNameToIndex: { name: "if_nametoindex", parameters: ["buffer"], result: "u32" },
+  // char *if_indextoname(unsigned index, char name[IF_NAMESIZE]);
+  ifIndexToName: { name: "if_indextoname", parameters: ["u32", "buffer"], result: "u64" },
+
+  // uid_t geteuid(void);
+  geteuid: { parameters: [], result: "u32" },
+  // int getpwnam_r(const char *name, struct passwd *, char *strings, size_t n, struct passwd **found);
+  getpwnamR: {
+    name: "getpwnam_r",
+    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+  },
+  // pid_t getppid(void);
+  getppid: { parameters: [], result: "i32" },
+  // int kill(pid_t pid, int signal);
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  // int setrlimit(int resource, const struct rlimit *limit);
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  // int clock_gettime(clockid_t clock, struct timespec *time);
+  clockGettime: { name: "clock_gettime", parameters: ["i32", "buffer"], result: "i32" },
+
+  // Linux: int prctl(int option, unsigned long argument, ...);
+  prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32", optional: true },
+  // Linux (glibc 2.28): int statx(int dir, const char *path, int flags, unsigned mask, struct statx *);
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32", optional: true },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const ERRNO_ACCESSOR: Readonly<Record<System, string>> = {
+  linux: "__errno_location",
+  openbsd: "__errno",
+  freebsd: "__error",
+};
+
+/** The functions of the C library, by the keys of the symbol table. */
+export type LibcSymbols = Deno.StaticForeignLibraryInterface<typeof SYMBOLS>;
+
+/** The C library with the tables of the system that it belongs to. */
+export class Libc {
+  readonly constants: Constants;
+  /** The same for the whole life of the thread, so asked for once. */
+  readonly #errnoAddress: bigint;
+  readonly #errno = new Int32Array(1);
+
+  constructor(readonly system: System, readonly arch: Arch, readonly c: LibcSymbols) {
+    this.constants = constantsOf(system);
+    this.#errnoAddress = c.errnoLocation();
+  }
+
+  /**
+   * The name of the last failed call's error (`EAGAIN`). To be read at once after a synchronous call, before any
+   * await or other work of the runtime: those make system calls of their own.
+   */
+  errno(): string {
+    this.c.copyFrom(this.#errno, this.#errnoAddress, 4n);
+    return errnoName(this.system, this.#errno[0]!);
+  }
+
+  /** The name of an error number that a call has handed over. */
+  nameOf(code: number): string {
+    return errnoName(this.system, code);
+  }
+
+  /** The last failed call's error, to be thrown. `call` completes the sentence "Cannot …". */
+  error(call: string): SyscallError {
+    const errno = this.errno();
+    return new SyscallError(call, errno, this.#errno[0]!);
+  }
+
+  /** An error that no call has reported, by name. */
+  errorNamed(call: string, errno: string): SyscallError {
+    return new SyscallError(call, errno, errnoCode(this.system, errno) ?? 0);
+  }
+
+  /** @returns `result`. @throws {SyscallError} when it is -1. */
+  check(result: number, call: string): number {
+    if (result === -1) throw this.error(call);
+    return result;
+  }
+}
+
+/**
+ * Absolute paths where the C library may be, in the order in which they are tried: Debian, Fedora and SUSE, Arch.
+ * The same list belongs into `--allow-ffi=`; paths that do not exist are allowed there.
+ */
+export function libcPaths({ system, arch }: OsArch): readonly string[] {
+  if (system !== "linux") return [];
+  return [
+    `/lib/${arch}-linux-gnu/libc.so.6`,
+    "/lib64/libc.so.6",
+    "/usr/lib64/libc.so.6",
+    "/usr/lib/libc.so.6",
+  ];
+}
+
+/**
+ * Opens the C library. Called once, by main; stays open until the process ends.
+ *
+ * @throws {SyscallError} when it is at none of the known paths, or lacks a function.
+ */
+export function openLibc(machine: OsArch = osArch()): Libc {
+  const { system, arch } = machine;
+  const symbols = { ...SYMBOLS, errnoLocation: { ...SYMBOLS.errnoLocation, name: ERRNO_ACCESSOR[system] } };
+  const failures: string[] = [];
+  for (const path of libcPaths(machine)) {
+    try {
+      return new Libc(system, arch, Deno.dlopen(path, symbols).symbols);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      failures.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new SyscallError(`open the C library (${failures.join("; ")})`, "ENOENT", 2);
+}

@@ -1,0 +1,68 @@
+/**
+ * Datagrams to the syslog daemon. syslog(3) would hold up the whole program while the daemon's reader stalls;
+ * here a datagram that cannot be taken at once is dropped and counted. The text is made in src/log.
+ */
+
+import { type OwnedFd } from "./fd.ts";
+import type { Libc } from "./libc.ts";
+import { encodeUnixSockaddr } from "./sockaddr.ts";
+import { openSocket, orClose } from "./socket.ts";
+
+const SYSLOG_PATH = "/dev/log";
+
+/** A connection to the syslog daemon, made at the first datagram and again when the daemon was restarted. */
+export class SyslogSocket {
+  readonly #libc: Libc;
+  readonly #path: string;
+  #fd: OwnedFd | undefined;
+  #dropped = 0;
+
+  constructor(libc: Libc, path = SYSLOG_PATH) {
+    this.#libc = libc;
+    this.#path = path;
+  }
+
+  /** Datagrams lost so far. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Sends `<PRI>…` as it is, without waiting. @returns false when it was dropped. */
+  send(datagram: Uint8Array<ArrayBuffer>): boolean {
+    const sent = this.#trySend(datagram);
+    if (!sent) this.#dropped++;
+    return sent;
+  }
+
+  close(): void {
+    this.#fd?.close();
+    this.#fd = undefined;
+  }
+
+  #trySend(datagram: Uint8Array<ArrayBuffer>): boolean {
+    const first = this.#sendOnce(datagram);
+    if (first !== "broken") return first === "sent";
+    this.close();
+    return this.#sendOnce(datagram) === "sent";
+  }
+
+  #sendOnce(datagram: Uint8Array<ArrayBuffer>): "sent" | "full" | "broken" {
+    this.#fd ??= this.#connect();
+    if (this.#fd === undefined) return "full";
+    const { c, constants } = this.#libc;
+    const flags = constants.MSG_DONTWAIT | constants.MSG_NOSIGNAL;
+    if (c.send(this.#fd.use(), datagram, BigInt(datagram.length), flags) >= 0n) return "sent";
+    // ECONNREFUSED, ENOTCONN …: the daemon that had the other end is gone
+    return ["EAGAIN", "ENOBUFS", "EMSGSIZE", "EINTR"].includes(this.#libc.errno()) ? "full" : "broken";
+  }
+
+  /** @returns undefined when there is no syslog daemon. */
+  #connect(): OwnedFd | undefined {
+    const { AF_UNIX, SOCK_DGRAM } = this.#libc.constants;
+    const fd = openSocket(this.#libc, AF_UNIX, SOCK_DGRAM, 0);
+    const address = orClose(fd, () => encodeUnixSockaddr(this.#libc.system, this.#path));
+    if (this.#libc.c.connect(fd.use(), address, address.length) === 0) return fd;
+    fd.close();
+    return undefined;
+  }
+}

@@ -1,0 +1,145 @@
+/** Netlink sockets against the real kernel, in a network namespace of their own. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { LINUX } from "../../../ffi/constants.ts";
+import { FfiKernelSocket } from "../../../ffi/kernel_socket.ts";
+import { netlinkPortId, openNetlink } from "../../../ffi/netlink.ts";
+import { openSocket, setOption, socketName } from "../../../ffi/socket.ts";
+import { SyscallError } from "../../../src/errors.ts";
+import { Writer } from "../../../src/layout/mod.ts";
+import type { KernelSocket, Received } from "../../../src/ports.ts";
+import { canUseNetns, libc, must, waitReady, withFreshNetns } from "./support.ts";
+
+const NETLINK_ROUTE = 0;
+const NETLINK_USERSOCK = 2;
+const NETLINK_XFRM = 6;
+const XFRMNLGRP_POLICY = 4;
+const XFRM_MSG_NEWPOLICY = 0x13;
+
+/** Policies, for these need none of the kernel's ciphers. */
+function addPolicies(count: number): void {
+  const lines = Array.from(
+    { length: count },
+    (_, i) => `xfrm policy add src 192.0.2.${i}/32 dst 198.51.100.1/32 dir out action block`,
+  );
+  const file = Deno.makeTempFileSync();
+  Deno.writeTextFileSync(file, lines.join("\n"));
+  must("ip", "-batch", file);
+  Deno.removeSync(file);
+}
+
+function messageType(received: Received): number | undefined {
+  return received.kind === "data" ? received.bytes[4]! | (received.bytes[5]! << 8) : undefined;
+}
+
+/** Everything that waits, as kinds. */
+function drain(socket: KernelSocket): string[] {
+  const kinds: string[] = [];
+  for (let next = socket.receive(); next.kind !== "empty"; next = socket.receive()) kinds.push(next.kind);
+  return kinds;
+}
+
+/** A netlink socket of another process, as far as the receiver can tell, connected to `portId`. */
+function connectUserSocket(portId: number) {
+  const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, NETLINK_USERSOCK);
+  setOption(libc, fd, libc.constants.SOL_SOCKET, LINUX.SO_SNDBUFFORCE, 1 << 20, "SO_SNDBUFFORCE");
+  const name = new Uint32Array([0, portId, 0]);
+  new Uint16Array(name.buffer)[0] = LINUX.AF_NETLINK;
+  libc.check(libc.c.connect(fd.use(), name, 12), "connect a netlink socket");
+  return new FfiKernelSocket(libc, fd, { portId: 0, isFromKernel: () => true });
+}
+
+Deno.test({
+  name: "openNetlink() hears XFRM events of its groups, message by message",
+  ignore: !canUseNetns,
+  fn: () =>
+    withFreshNetns(async () => {
+      const socket = openNetlink(libc, { protocol: NETLINK_XFRM, groups: [XFRMNLGRP_POLICY] });
+      assert(socket.portId !== 0);
+      assertEquals(socket.receive(), { kind: "empty" });
+      addPolicies(2);
+      await waitReady({ fd: socket.fd, read: true, write: false });
+      assertEquals(messageType(socket.receive()), XFRM_MSG_NEWPOLICY);
+      assertEquals(messageType(socket.receive()), XFRM_MSG_NEWPOLICY);
+      assertEquals(socket.receive(), { kind: "empty" });
+      socket.close();
+      assertThrows(() => socket.receive(), SyscallError, "EBADF");
+      assertThrows(() => socket.close(), SyscallError, "EBADF");
+    }),
+});
+
+Deno.test({
+  name: "receive() reports an overrun once, and goes on with what came after it",
+  ignore: !canUseNetns,
+  fn: () =>
+    withFreshNetns(async () => {
+      const groups = [XFRMNLGRP_POLICY];
+      const socket = openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes: 2048 });
+      addPolicies(100);
+      const [ready] = await waitReady({ fd: socket.fd, read: true, write: false });
+      assert(ready?.read);
+      const kinds = drain(socket);
+      assertEquals(kinds.filter((kind) => kind === "overrun").length, 1);
+      assert(kinds.includes("data"));
+      must("ip", "xfrm", "policy", "flush");
+      addPolicies(1);
+      assert(drain(socket).includes("data"));
+      socket.close();
+    }),
+});
+
+Deno.test("send() and receive() dump the links", async () => {
+  const socket = openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [], receiveBufferBytes: 1 << 20 });
+  // RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, struct ifinfomsg of zeros
+  socket.send(new Writer().u32(32).u16(18).u16(0x301).u32(1).u32(0).zeros(16).finish());
+  await waitReady({ fd: socket.fd, read: true, write: false });
+  assertEquals(messageType(socket.receive()), 16 /* RTM_NEWLINK */);
+  socket.close();
+});
+
+Deno.test("send() of more than the send buffer throws EMSGSIZE", () => {
+  const socket = openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [], sendBufferBytes: 4096 });
+  assertThrows(() => socket.send(new Uint8Array(60_000)), SyscallError, "EMSGSIZE");
+  socket.close();
+});
+
+Deno.test("receive() drops what another process sends", () => {
+  const socket = openNetlink(libc, { protocol: NETLINK_USERSOCK, groups: [] });
+  const stranger = connectUserSocket(socket.portId);
+  for (let i = 0; i < 3; i++) stranger.send(new Uint8Array(16));
+  assertEquals(socket.receive(), { kind: "empty" });
+  socket.close();
+  stranger.close();
+});
+
+Deno.test("receive() never cuts a message that is larger than its buffer", () => {
+  const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, NETLINK_USERSOCK);
+  libc.check(libc.c.bind(fd.use(), new Uint32Array([LINUX.AF_NETLINK, 0, 0]), 12), "bind");
+  const portId = netlinkPortId(socketName(libc, fd));
+  setOption(libc, fd, libc.constants.SOL_SOCKET, LINUX.SO_RCVBUFFORCE, 1 << 20, "SO_RCVBUFFORCE");
+  const socket = new FfiKernelSocket(libc, fd, { portId, isFromKernel: () => true });
+  const sender = connectUserSocket(portId);
+  const large = crypto.getRandomValues(new Uint8Array(65_000));
+  const message = new Uint8Array([...large, ...large, 7]);
+  sender.send(message);
+  sender.send(new Uint8Array([1, 2]));
+  assertEquals(socket.receive(), { kind: "data", bytes: message });
+  assertEquals(socket.receive(), { kind: "data", bytes: new Uint8Array([1, 2]) });
+  socket.close();
+  sender.close();
+});
+
+Deno.test("openNetlink() names the protocol's absence and leaves no descriptor open", () => {
+  const before = [...Deno.readDirSync("/proc/self/fd")].length;
+  assertThrows(
+    () => openNetlink(libc, { protocol: 31, groups: [] }),
+    SyscallError,
+    "EPROTONOSUPPORT",
+  );
+  assertThrows(
+    () => openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [100_000] }),
+    SyscallError,
+    "EINVAL",
+  );
+  assertEquals([...Deno.readDirSync("/proc/self/fd")].length, before);
+});
