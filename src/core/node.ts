@@ -324,6 +324,10 @@ export class Node {
       if (known !== (item !== undefined)) this.#queue.add(identity, { remove });
       else if (item?.shared === true) this.#adopt(item, nowMs);
     }
+    for (const { key, refused } of [...this.mirror.values()]) {
+      const gone = this.inventory.get(key) === undefined && refused === undefined && !this.#queue.has(key);
+      if (gone) this.#master.forget(key); // it expired here, and the answer of the old master is still out
+    }
     for (const item of this.inventory.values()) {
       if (item.shared && this.mirror.get(item.key) === undefined && !this.#queue.has(item.key)) {
         this.#adopt(item, nowMs);

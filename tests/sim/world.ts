@@ -1,0 +1,224 @@
+/**
+ * A small world of gateways for the simulator: virtual time, memory kernels that outlive their daemon, sessions
+ * that keep order and lose what is in flight when they break. Everything random comes from one seed.
+ */
+
+import { Node } from "../../src/core/node.ts";
+import { DecodeError, PeerError } from "../../src/errors.ts";
+import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
+import type { Clock, KernelChange, KernelResult, Role } from "../../src/ports.ts";
+import type { Message } from "../../src/wire/native/message.ts";
+import { addr } from "../fakes/records.ts";
+
+/** Address that makes an SA or policy local to the world's nodes. */
+export const LOCAL_ENDPOINT = addr("203.0.113.1");
+
+/** reqid that the kernel of the last node refuses. */
+export const REFUSED_REQID = 13;
+
+/** Small, fast, good enough: mulberry32. */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+class SimKernel extends MemoryKernel {
+  constructor(clock: Clock, private readonly refuses: boolean) {
+    super(clock);
+  }
+
+  override apply(changes: readonly KernelChange[]): readonly KernelResult[] {
+    return changes.map((change) => {
+      const sa = change.kind === "put" && change.record.kind === "sa" ? change.record.sa : undefined;
+      if (this.refuses && sa?.reqid === REFUSED_REQID) {
+        super.apply([{ kind: "delete-sa", id: sa }]);
+        return { ok: false, reason: "ENOSYS" };
+      }
+      return super.apply([change])[0]!;
+    });
+  }
+}
+
+interface Flying {
+  readonly atMs: number;
+  readonly message: Message;
+  /** Epoch in which the sender stood. */
+  readonly epoch: number;
+}
+
+interface Session {
+  readonly flying: Map<string, Flying[]>;
+}
+
+/** A machine: its kernel lives as long as it does, the daemon comes and goes. */
+export class Gateway {
+  readonly kernel: SimKernel;
+  node: Node | undefined;
+  role: Role = "SLAVE";
+  dumpAtMs: number | undefined;
+
+  constructor(readonly name: string, readonly clock: Clock, refuses: boolean, readonly sweeps: boolean) {
+    this.kernel = new SimKernel(clock, refuses);
+  }
+}
+
+export class World {
+  nowMs = 1_000_000;
+  readonly random: () => number;
+  readonly gateways: Gateway[];
+  readonly #sessions = new Map<string, Session>();
+  readonly #cut = new Set<string>();
+  #starts = 0;
+
+  constructor(seed: number, count: number, readonly flushMode: "startup" | "sync") {
+    this.random = randomOf(seed);
+    const clock = { bootMs: () => this.nowMs, wallSeconds: () => Math.floor(this.nowMs / 1000) };
+    const sweeps = flushMode === "startup";
+    this.gateways = Array.from(
+      { length: count },
+      (_, i) => new Gateway(`gw${i}`, clock, i === count - 1, sweeps),
+    );
+  }
+
+  pick<T>(list: readonly T[]): T {
+    return list[Math.floor(this.random() * list.length)]!;
+  }
+
+  start(gateway: Gateway): void {
+    if (gateway.node !== undefined) return;
+    gateway.kernel.readEvents(Infinity); // a new socket hears nothing of the past
+    gateway.node = new Node({
+      nodeId: (++this.#starts * 7919 % 65536).toString(16).padStart(32, "0"),
+      peers: this.gateways.filter((other) => other !== gateway).map(({ name }) => name),
+      ownership: { local: [{ address: LOCAL_ENDPOINT, bits: 32 }], shared: [] },
+      flushMode: this.flushMode,
+      sharedPrefixes: [],
+    });
+    gateway.node.start();
+    gateway.node.setRole(gateway.role, "start", this.nowMs);
+  }
+
+  crash(gateway: Gateway): void {
+    gateway.node = undefined;
+    gateway.dumpAtMs = undefined;
+    for (const other of this.gateways) if (other !== gateway) this.#breakSession(gateway, other);
+  }
+
+  setRole(gateway: Gateway, role: Role): void {
+    gateway.role = role;
+    gateway.node?.setRole(role, "tracker", this.nowMs);
+  }
+
+  cut(a: Gateway, b: Gateway): void {
+    this.#cut.add(linkOf(a, b));
+  }
+
+  healAll(): void {
+    this.#cut.clear();
+  }
+
+  /** Virtual time goes on in steps of 20 ms. */
+  run(ms: number): void {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs += 20) {
+      this.#connect();
+      for (const gateway of this.gateways) this.#turn(gateway);
+    }
+  }
+
+  #connect(): void {
+    for (const [i, a] of this.gateways.entries()) {
+      for (const b of this.gateways.slice(i + 1)) {
+        const link = linkOf(a, b);
+        if (this.#cut.has(link)) {
+          if (this.random() < 0.05) this.#breakSession(a, b); // noticed after a while, not at once
+        } else if (a.node && b.node && !this.#sessions.has(link) && this.random() < 0.1) {
+          this.#sessions.set(link, { flying: new Map([[a.name, []], [b.name, []]]) });
+          a.node.peerUp(b.name, b.node.settings.nodeId, false);
+          b.node.peerUp(a.name, a.node.settings.nodeId, false);
+        }
+      }
+    }
+  }
+
+  #breakSession(a: Gateway, b: Gateway): void {
+    if (!this.#sessions.delete(linkOf(a, b))) return;
+    a.node?.peerDown(b.name, this.nowMs);
+    b.node?.peerDown(a.name, this.nowMs);
+  }
+
+  #turn(gateway: Gateway): void {
+    const { node, kernel } = gateway;
+    if (node === undefined || this.random() < 0.2) return; // a slow turn
+    for (const other of this.gateways) if (other !== gateway) this.#deliver(gateway, other);
+    if (gateway.node !== node) return;
+    for (const event of kernel.readEvents(8)) node.kernelEvent(event, this.nowMs);
+    if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
+    node.applied(kernel.apply(node.nextChanges(4, this.nowMs)));
+    node.tick(this.nowMs);
+    this.#effects(gateway, node);
+    for (const other of this.gateways) {
+      for (const message of node.collect(other.name, this.nowMs, 2000)) this.#send(gateway, other, message);
+    }
+  }
+
+  #finishDump(gateway: Gateway, node: Node): void {
+    const records = gateway.kernel.continueDump();
+    if (records === undefined) return;
+    gateway.dumpAtMs = undefined;
+    node.dumped(records, this.nowMs);
+  }
+
+  #effects(gateway: Gateway, node: Node): void {
+    for (const effect of node.takeEffects()) {
+      if (effect.kind === "dump") {
+        gateway.kernel.beginDump();
+        gateway.dumpAtMs = this.nowMs + this.random() * 200;
+      } else if (effect.kind === "send") {
+        this.#send(gateway, this.#named(effect.peer), effect.message);
+      } else if (effect.kind === "close") this.#breakSession(gateway, this.#named(effect.peer));
+    }
+  }
+
+  #send(from: Gateway, to: Gateway, message: Message): void {
+    const queue = this.#sessions.get(linkOf(from, to))?.flying.get(to.name);
+    const atMs = Math.max(this.nowMs + this.random() * 60, queue?.at(-1)?.atMs ?? 0);
+    queue?.push({ atMs, message, epoch: from.node?.membership.epoch ?? 0 });
+  }
+
+  #deliver(to: Gateway, from: Gateway): void {
+    const link = linkOf(to, from);
+    const queue = this.#sessions.get(link)?.flying.get(to.name);
+    while (queue?.[0] !== undefined && queue[0].atMs <= this.nowMs && !this.#cut.has(link)) {
+      const { message, epoch } = queue.shift()!;
+      try {
+        this.#receive(to, from, message, epoch);
+      } catch (error) {
+        if (!(error instanceof PeerError || error instanceof DecodeError)) throw error;
+        this.#breakSession(to, from);
+      }
+    }
+  }
+
+  /** A slave never applies data of a smaller epoch than the one that it stands in. */
+  #receive(to: Gateway, from: Gateway, message: Message, epoch: number): void {
+    const node = to.node!;
+    const before = node.mirror.digest.join();
+    node.receive(from.name, message, this.nowMs);
+    if (node.mirror.digest.join() !== before && epoch < node.membership.epoch) {
+      throw new Error(`${to.name} took ${message.type} of epoch ${epoch} in epoch ${node.membership.epoch}`);
+    }
+  }
+
+  #named(name: string): Gateway {
+    return this.gateways.find((gateway) => gateway.name === name)!;
+  }
+}
+
+function linkOf(a: Gateway, b: Gateway): string {
+  return [a.name, b.name].toSorted().join(" ");
+}
