@@ -38,6 +38,7 @@ export const policyIdentityTable = new AttributeTable<PolicyIdentity>("policy id
 /** What of an SA does not change with traffic and time. */
 export type SaContent = Omit<Sa, "counters" | "opaque">;
 
+/** An SA's content. */
 export const saTable = new AttributeTable<SaContent>("SA", {
   ...saIdentity,
   selector: defaulting(selector, codec.selector, codec.NO_SELECTOR, codec.isNoSelector),
@@ -63,6 +64,7 @@ export const saTable = new AttributeTable<SaContent>("SA", {
 /** What of a policy does not change with traffic and time. */
 export type PolicyContent = Omit<Policy, "ageSeconds" | "usedSeconds" | "opaque">;
 
+/** A policy's content. */
 export const policyTable = new AttributeTable<PolicyContent>("policy", {
   ...policyIdentity,
   flags,

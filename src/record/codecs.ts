@@ -21,6 +21,7 @@ import {
 } from "./sa.ts";
 import { decodeText, encodeText } from "./text.ts";
 
+/** Integers of the layout engine, so that the table names one source of codecs. */
 export { u16be, u32be, u8 };
 
 /** 64 bits as bigint. */
@@ -111,6 +112,7 @@ export const limits: Codec<Limits> = {
   },
 };
 
+/** Whether limits say what `{}` says. */
 export function hasNoLimits(value: Limits): boolean {
   return LIMIT_KEYS.every((key) => value[key] === undefined);
 }
@@ -175,6 +177,7 @@ export const NO_SELECTOR: Selector = {
   user: 0,
 };
 
+/** Whether a selector says what `NO_SELECTOR` says. */
 export function isNoSelector(s: Selector): boolean {
   return s.family === 0 && s.srcBits === 0 && s.dstBits === 0 && s.srcPort === 0 && s.srcPortMask === 0 &&
     s.dstPort === 0 && s.dstPortMask === 0 && s.protocol === 0 && s.ifname === "" && s.user === 0;

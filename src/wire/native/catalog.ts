@@ -32,6 +32,7 @@ export interface Rekey {
   readonly type: "rekey";
 }
 
+/** What a frame can hold. */
 export type WireMessage = Message | Rekey;
 type TypeName = WireMessage["type"];
 type OfType<T extends TypeName> = Extract<WireMessage, { readonly type: T }>;

@@ -24,8 +24,11 @@ export function fixed<T>(field: Field<T>): WireField<T> {
   };
 }
 
+/** u8. */
 export const byte: WireField<number> = fixed(u8);
+/** u16be. */
 export const short: WireField<number> = fixed(u16be);
+/** u32be. */
 export const word: WireField<number> = fixed(u32be);
 
 /** u64be that is a whole number of at most 2^53 - 1: epochs, change numbers, counts. */

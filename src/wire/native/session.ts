@@ -27,6 +27,7 @@ export interface SessionLimits {
   readonly renewMs: number;
 }
 
+/** The bounds of the protocol; frames of 8 KiB are where synchronous AES-GCM is near its best. */
 export const SESSION_LIMITS: SessionLimits = {
   frameBytes: 8192,
   rekeyFrames: 2 ** 20,
@@ -61,6 +62,7 @@ const HANDSHAKE_FRAME = { min: HANDSHAKE_MESSAGE_BYTES, max: HANDSHAKE_MESSAGE_B
 /** The shortest holds one message without a body. */
 const TRANSPORT_FRAME = { min: TAG_BYTES + 4, max: MAX_PAYLOAD_BYTES + TAG_BYTES };
 
+/** A session from its first byte on. After `push` has thrown, only `seal` of a BYE makes sense. */
 export class NativeSession {
   readonly limits: SessionLimits;
   /** When to close a session that is not open by then, on the clock of `nowMs`. */

@@ -57,7 +57,7 @@ for (const [name, difference] of foreign) {
   });
 }
 
-// the points of order 1, 2, 4 and 8 and their doubles above the prime (RFC 7748 section 6.1 asks for the check)
+// points of low order, also as numbers from the prime on (RFC 7748 section 6.1 asks for the check)
 const lowOrder = [
   "0000000000000000000000000000000000000000000000000000000000000000",
   "0100000000000000000000000000000000000000000000000000000000000000",
