@@ -7,6 +7,7 @@ import type { Fd, KernelSocket, Received } from "../src/ports.ts";
 import { LINUX } from "./constants.ts";
 import type { OwnedFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
+import { unshared } from "./memory.ts";
 import { setOption } from "./socket.ts";
 
 /** More than any message that kernels are known to send (Linux fills at most 32 KiB of a dump into one). */
@@ -47,10 +48,15 @@ export class FfiKernelSocket implements KernelSocket {
    * @throws {SyscallError} EMSGSIZE when it does not fit the send buffer, ENOBUFS or EAGAIN when the kernel is
    * short of memory and it may be tried again, others when the request is broken.
    */
-  send(bytes: Uint8Array<ArrayBuffer>): void {
+  send(bytes: Uint8Array): void {
     const { MSG_DONTWAIT, MSG_NOSIGNAL } = this.#libc.constants;
     const { c } = this.#libc;
-    const sent = c.send(this.#owned.use(), bytes, BigInt(bytes.length), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const sent = c.send(
+      this.#owned.use(),
+      unshared(bytes),
+      BigInt(bytes.length),
+      MSG_DONTWAIT | MSG_NOSIGNAL,
+    );
     this.#libc.check(Number(sent), `send ${bytes.length} bytes to the kernel`);
   }
 

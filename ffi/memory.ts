@@ -10,6 +10,14 @@ export function addressOf(libc: Libc, buffer: Uint8Array<ArrayBuffer>): bigint {
   return libc.c.addressOf(buffer, buffer, 0n);
 }
 
+/**
+ * Bytes as the runtime wants them for a call into C: memory that no other thread shares. Nothing in this program
+ * makes shared memory, so this is for the type checker only.
+ */
+export function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes as Uint8Array<ArrayBuffer>; // see above: there is no SharedArrayBuffer
+}
+
 /** A copy of `length` bytes at `address`. The caller answers for both: a wrong one ends the process. */
 export function copyMemory(libc: Libc, address: bigint, length: number): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(length);

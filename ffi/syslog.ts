@@ -3,8 +3,9 @@
  * here a datagram that cannot be taken at once is dropped and counted. The text is made in src/log.
  */
 
-import { type OwnedFd } from "./fd.ts";
+import type { OwnedFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
+import { unshared } from "./memory.ts";
 import { encodeUnixSockaddr } from "./sockaddr.ts";
 import { openSocket, orClose } from "./socket.ts";
 
@@ -28,7 +29,7 @@ export class SyslogSocket {
   }
 
   /** Sends `<PRI>…` as it is, without waiting. @returns false when it was dropped. */
-  send(datagram: Uint8Array<ArrayBuffer>): boolean {
+  send(datagram: Uint8Array): boolean {
     const sent = this.#trySend(datagram);
     if (!sent) this.#dropped++;
     return sent;
@@ -39,19 +40,19 @@ export class SyslogSocket {
     this.#fd = undefined;
   }
 
-  #trySend(datagram: Uint8Array<ArrayBuffer>): boolean {
+  #trySend(datagram: Uint8Array): boolean {
     const first = this.#sendOnce(datagram);
     if (first !== "broken") return first === "sent";
     this.close();
     return this.#sendOnce(datagram) === "sent";
   }
 
-  #sendOnce(datagram: Uint8Array<ArrayBuffer>): "sent" | "full" | "broken" {
+  #sendOnce(datagram: Uint8Array): "sent" | "full" | "broken" {
     this.#fd ??= this.#connect();
     if (this.#fd === undefined) return "full";
     const { c, constants } = this.#libc;
     const flags = constants.MSG_DONTWAIT | constants.MSG_NOSIGNAL;
-    if (c.send(this.#fd.use(), datagram, BigInt(datagram.length), flags) >= 0n) return "sent";
+    if (c.send(this.#fd.use(), unshared(datagram), BigInt(datagram.length), flags) >= 0n) return "sent";
     // ECONNREFUSED, ENOTCONN …: the daemon that had the other end is gone
     return ["EAGAIN", "ENOBUFS", "EMSGSIZE", "EINTR"].includes(this.#libc.errno()) ? "full" : "broken";
   }

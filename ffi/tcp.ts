@@ -7,6 +7,7 @@ import type { Connection, Fd, ListenAddress, Listener, Received, Transport } fro
 import { type Address, formatAddress } from "../src/record/address.ts";
 import { type OwnedFd, ownFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
+import { unshared } from "./memory.ts";
 import { decodeSockaddr, encodeSockaddr, SOCKADDR_STORAGE_BYTES } from "./sockaddr.ts";
 import { boundAddress, getOption, openSocket, orClose, setOption } from "./socket.ts";
 
@@ -139,10 +140,10 @@ export class FfiConnection implements Connection {
     return code === 0 ? undefined : this.#libc.nameOf(code);
   }
 
-  send(bytes: Uint8Array<ArrayBuffer>): number | "closed" {
+  send(bytes: Uint8Array): number | "closed" {
     const { c, constants } = this.#libc;
     const flags = constants.MSG_DONTWAIT | constants.MSG_NOSIGNAL;
-    const sent = c.send(this.#owned.use(), bytes, BigInt(bytes.length), flags);
+    const sent = c.send(this.#owned.use(), unshared(bytes), BigInt(bytes.length), flags);
     if (sent >= 0n) return Number(sent);
     return isFull(this.#libc.errno()) ? 0 : "closed";
   }
