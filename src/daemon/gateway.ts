@@ -1,0 +1,140 @@
+/**
+ * The gateway: joins the core's node with its kernel, its peers and the clock. It gathers events, lets the node
+ * decide, and does what comes out; it decides nothing. One call of `turn` follows every poll.
+ */
+
+import type { Effect } from "../core/effect.ts";
+import type { Node } from "../core/node.ts";
+import type { Log } from "../log/verbosity.ts";
+import type { RepeatLimit } from "../log/repeat_limit.ts";
+import type { Clock, Guard, Interest, KernelIpsec, Poller, Readiness } from "../ports.ts";
+import type { Peers } from "./peers.ts";
+
+/** Kernel events read in one turn. */
+const EVENTS_PER_TURN = 512;
+
+/** Changes handed to the kernel at once; netlink takes them in one system call. */
+const CHANGES_PER_CALL = 64;
+
+/** How long a turn may keep the kernel busy with changes before the sockets are looked at again. */
+const APPLY_SLICE_MS = 5;
+
+/** Data collected for one peer in one turn. */
+const COLLECT_BYTES = 32 * 1024;
+
+export interface GatewayOptions {
+  readonly node: Node;
+  readonly kernel: KernelIpsec;
+  readonly guard: Guard;
+  readonly poller: Poller;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly repeats: RepeatLimit;
+  /** Made by the caller, as its events go to `receive` and the node. */
+  readonly peers: Peers;
+}
+
+export class Gateway {
+  #dumping = false;
+  #stopReason: string | undefined;
+  #wakeAtMs = 0;
+
+  constructor(private readonly options: GatewayOptions) {}
+
+  /** Ends `run`: it says goodbye to the peers and leaves the kernel's SAs alone. */
+  stop(reason: string): void {
+    this.#stopReason = reason;
+    this.options.poller.wake();
+  }
+
+  /** Runs until `stop`. */
+  async run(): Promise<void> {
+    const { node, poller, peers } = this.options;
+    node.start();
+    this.#perform(node.takeEffects());
+    while (this.#stopReason === undefined) {
+      const ready = await poller.wait(this.#interests(), this.#timeout());
+      this.turn(new Map(ready.map((one) => [one.fd, one])));
+    }
+    peers.stop(this.#stopReason);
+  }
+
+  /** One turn: everything that is ready is done at once, within bounds. */
+  turn(ready: ReadonlyMap<number, Readiness>): void {
+    const { node, peers, clock, repeats } = this.options;
+    this.#readKernel(ready);
+    peers.ready(ready);
+    this.#continueDump();
+    this.#apply();
+    node.tick(clock.bootMs());
+    this.#wakeAtMs = peers.tick();
+    this.#perform(node.takeEffects());
+    for (const peer of peers.live()) this.#sendData(peer);
+    repeats.flush(clock.bootMs());
+  }
+
+  #interests(): Interest[] {
+    const { kernel, peers } = this.options;
+    const own = kernel.fd === undefined ? [] : [{ fd: kernel.fd, read: true, write: false }];
+    return [...own, ...peers.interests()];
+  }
+
+  #timeout(): number {
+    const { node, peers, clock } = this.options;
+    const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
+    if (this.#dumping || node.busy || hasData) return 0;
+    return Math.max(0, Math.ceil(this.#wakeAtMs - clock.bootMs()));
+  }
+
+  #readKernel(ready: ReadonlyMap<number, Readiness>): void {
+    const { node, kernel, clock } = this.options;
+    if (kernel.fd !== undefined && !ready.has(kernel.fd)) return;
+    const nowMs = clock.bootMs();
+    for (const event of kernel.readEvents(EVENTS_PER_TURN)) node.kernelEvent(event, nowMs);
+  }
+
+  #continueDump(): void {
+    if (!this.#dumping) return;
+    const { node, kernel, clock } = this.options;
+    const records = kernel.continueDump();
+    if (records === undefined) return;
+    this.#dumping = false;
+    node.dumped(records, clock.bootMs());
+  }
+
+  /** The guard goes first: no outbound SA without it. */
+  #apply(): void {
+    const { node, kernel, clock } = this.options;
+    const endMs = clock.bootMs() + APPLY_SLICE_MS;
+    do {
+      const changes = node.nextChanges(CHANGES_PER_CALL, clock.bootMs());
+      this.#setGuard();
+      if (changes.length > 0) node.applied(kernel.apply(changes));
+    } while (node.busy && clock.bootMs() < endMs);
+  }
+
+  #setGuard(): void {
+    const addresses = this.options.node.guardChange();
+    if (addresses !== undefined) this.options.guard.set(addresses);
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#do(effect);
+  }
+
+  #do(effect: Effect): void {
+    const { kernel, peers, log, repeats, clock } = this.options;
+    if (effect.kind === "send") peers.send(effect.peer, [effect.message]);
+    else if (effect.kind === "close") peers.close(effect.peer, effect.reason);
+    else if (effect.kind === "dump") {
+      kernel.beginDump();
+      this.#dumping = true;
+    } else if (effect.once !== undefined) repeats.once(effect.once, effect.text, clock.bootMs());
+    else log[effect.level](effect.text);
+  }
+
+  #sendData(peer: string): void {
+    const { node, peers, clock } = this.options;
+    if (peers.hasRoom(peer)) peers.send(peer, node.collect(peer, clock.bootMs(), COLLECT_BYTES));
+  }
+}

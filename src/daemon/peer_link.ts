@@ -1,0 +1,152 @@
+/** One connection with a peer: bytes in and out of its TCP socket through its native session. */
+
+import { PeerError } from "../errors.ts";
+import type { Connection, Random } from "../ports.ts";
+import type { Message } from "../wire/native/message.ts";
+import { NativeSession } from "../wire/native/session.ts";
+
+/** Bytes read from a socket in one turn, so that no peer holds up the others. */
+const READ_BYTES = 64 * 1024;
+
+/** Data is sealed only while fewer bytes than this wait for the socket: urgent messages wait no longer. */
+const OUT_BYTES = 64 * 1024;
+
+/** Bytes that may wait for a socket in all; beyond, the peer does not read and is dropped. */
+const OUT_LIMIT = 1024 * 1024;
+
+/** A peer that is silent for this long is dropped. */
+export const SILENCE_MS = 3000;
+
+export interface PeerLinkOptions {
+  /** Name of the peer, for the log. */
+  readonly peer: string;
+  readonly connection: Connection;
+  /** Whether this side dialled. */
+  readonly dialled: boolean;
+  readonly psk: Uint8Array;
+  readonly random: Random;
+  readonly nowMs: number;
+}
+
+export class PeerLink {
+  readonly peer: string;
+  readonly connection: Connection;
+  readonly dialled: boolean;
+  /** Hexadecimal, once the peer's HELLO has come. */
+  nodeId: string | undefined;
+  helloSent = false;
+  pingedMs: number;
+  readonly #psk: Uint8Array;
+  readonly #random: Random;
+  /** undefined while the connect is under way: a handshake has five seconds from its start. */
+  #session: NativeSession | undefined;
+  #out: Uint8Array[] = [];
+  #outBytes = 0;
+  #heardMs: number;
+  readonly #startedMs: number;
+
+  constructor({ peer, connection, dialled, psk, random, nowMs }: PeerLinkOptions) {
+    this.peer = peer;
+    this.connection = connection;
+    this.dialled = dialled;
+    this.#psk = psk;
+    this.#random = random;
+    this.#heardMs = nowMs;
+    this.#startedMs = nowMs;
+    this.pingedMs = nowMs;
+    if (!connection.connecting) this.#open(nowMs);
+  }
+
+  /** Whether the handshake is done and the peer is known to be alive. */
+  get open(): boolean {
+    return this.#session?.phase === "open";
+  }
+
+  /** Whether the connect has come to a good end. */
+  get connected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Whether bytes wait until the socket is writable, or a connect for its end. */
+  get wantsWrite(): boolean {
+    return this.connection.connecting || this.#outBytes > 0;
+  }
+
+  /** Whether more data may be sealed now. */
+  get hasRoom(): boolean {
+    return this.#outBytes < OUT_BYTES;
+  }
+
+  /** Whether this session is old enough for the next one to take over. */
+  isOld(nowMs: number): boolean {
+    return this.#session !== undefined && nowMs >= this.#session.renewAtMs;
+  }
+
+  /** Why the link has to end now, by the clock; undefined: it need not. */
+  overdue(nowMs: number): string | undefined {
+    if (this.connection.connecting || this.#session === undefined) {
+      return nowMs - this.#startedMs >= SILENCE_MS ? "no answer to connect" : undefined;
+    }
+    if (!this.open) {
+      return nowMs >= this.#session.handshakeDeadlineMs ? "handshake takes too long" : undefined;
+    }
+    return nowMs - this.#heardMs >= SILENCE_MS ? `silent for ${SILENCE_MS / 1000} s` : undefined;
+  }
+
+  /** The connect has ended, poll says. @throws {PeerError} naming the errno when it failed. */
+  finishConnect(nowMs: number): void {
+    const errno = this.connection.finishConnect();
+    if (errno !== undefined) throw new PeerError(`cannot connect: ${errno}`);
+    this.#open(nowMs);
+  }
+
+  /** Reads what there is, within bounds. @throws {PeerError | DecodeError} when the link has to end. */
+  receive(nowMs: number): Message[] {
+    const received = this.connection.receive(READ_BYTES);
+    if (received.kind === "closed") throw new PeerError(`connection closed: ${received.reason}`);
+    if (received.kind !== "data" || this.#session === undefined) return [];
+    this.#heardMs = nowMs;
+    const messages = this.#session.push(received.bytes, nowMs);
+    this.#queue(this.#session.takeOutput());
+    return messages;
+  }
+
+  /** Seals messages and hands them to the socket as far as it takes them. @throws {PeerError} */
+  send(messages: readonly Message[], nowMs: number): void {
+    if (messages.length === 0 || this.#session === undefined) return;
+    this.#queue([this.#session.seal(messages, nowMs)]);
+  }
+
+  /** Hands waiting bytes to the socket. @throws {PeerError} when the connection is broken. */
+  flush(): void {
+    while (this.#out[0] !== undefined) {
+      const taken = this.connection.send(this.#out[0]);
+      if (taken === "closed") throw new PeerError("connection closed while sending");
+      this.#outBytes -= taken;
+      if (taken < this.#out[0].length) {
+        this.#out[0] = this.#out[0].subarray(taken);
+        return;
+      }
+      this.#out.shift();
+    }
+  }
+
+  #open(nowMs: number): void {
+    this.#session = new NativeSession({
+      initiator: this.dialled,
+      psk: this.#psk,
+      random: this.#random,
+      nowMs,
+    });
+    this.#queue(this.#session.takeOutput());
+  }
+
+  #queue(frames: readonly Uint8Array[]): void {
+    for (const frame of frames) {
+      this.#out.push(frame);
+      this.#outBytes += frame.length;
+    }
+    if (this.#outBytes > OUT_LIMIT) throw new PeerError("does not read");
+    if (!this.connection.connecting) this.flush();
+  }
+}

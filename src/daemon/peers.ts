@@ -1,0 +1,308 @@
+/**
+ * The connections with all peers: dials, accepts, chooses between two sessions of a pair, keeps them alive. Knows
+ * HELLO, PING, PONG and BYE; everything else goes to the caller.
+ */
+
+import { DecodeError, PeerError, SyscallError } from "../errors.ts";
+import type { Log } from "../log/verbosity.ts";
+import type { RepeatLimit } from "../log/repeat_limit.ts";
+import type { Clock, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
+import { type Address, equalBytes, formatAddress } from "../record/address.ts";
+import { type Hello, type Message, REVISION } from "../wire/native/message.ts";
+import { PeerLink } from "./peer_link.ts";
+
+const PING_MS = 1000;
+/** First and longest wait before dialling again. */
+export const BACKOFF_MS = { min: 500, max: 10_000 } as const;
+
+/** Connections from one peer that have not shown the key yet; a further one replaces the oldest. */
+const HALF_OPEN_LIMIT = 4;
+
+/** A peer as configured. */
+export interface PeerSettings {
+  readonly name: string;
+  readonly address: Address;
+  readonly port: number;
+  readonly psk: Uint8Array;
+  readonly slaveOnly: boolean;
+}
+
+/** What the connections tell their owner. All of it may throw PeerError or DecodeError to end the session. */
+export interface PeersEvents {
+  up(peer: string, hello: Hello, slaveOnly: boolean): void;
+  down(peer: string): void;
+  message(peer: string, message: Message): void;
+}
+
+export interface PeersOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** What anybody can provoke, said once per peer: refusals for every operator, troubles of the way with `-v`. */
+  readonly refusals: RepeatLimit;
+  readonly troubles: RepeatLimit;
+  readonly peers: readonly PeerSettings[];
+  readonly listeners: readonly Listener[];
+  /** Local addresses that `listen on` names: dialling uses the one of the peer's family. */
+  readonly localAddresses: readonly Address[];
+  readonly hello: Hello;
+  readonly events: PeersEvents;
+}
+
+interface Peer {
+  readonly settings: PeerSettings;
+  readonly links: Set<PeerLink>;
+  /** The one session that is used; it has shown its HELLO. */
+  live: PeerLink | undefined;
+  backoffMs: number;
+  dialAtMs: number;
+}
+
+export class Peers {
+  readonly #peers: Map<string, Peer>;
+  readonly #ownId: string;
+  #ended: PeerLink[] = [];
+
+  constructor(private readonly options: PeersOptions) {
+    this.#ownId = options.hello.nodeId.toHex();
+    this.#peers = new Map(options.peers.map((settings) => [settings.name, {
+      settings,
+      links: new Set(),
+      live: undefined,
+      backoffMs: BACKOFF_MS.min,
+      dialAtMs: options.clock.bootMs(),
+    }]));
+  }
+
+  /** What to wait for. */
+  interests(): Interest[] {
+    const interests: Interest[] = this.options.listeners.map(({ fd }) => ({ fd, read: true, write: false }));
+    for (const { connection, wantsWrite } of this.#links()) {
+      interests.push({ fd: connection.fd, read: !connection.connecting, write: wantsWrite });
+    }
+    return interests;
+  }
+
+  /** Names of the peers with a session in use. */
+  live(): string[] {
+    return [...this.#peers.values()].filter(({ live }) => live !== undefined).map(({ settings }) =>
+      settings.name
+    );
+  }
+
+  /** Whether more data for this peer may be handed over. */
+  hasRoom(name: string): boolean {
+    return this.#peers.get(name)?.live?.hasRoom === true;
+  }
+
+  /** Sends on the session in use; without one the messages are dropped. */
+  send(name: string, messages: readonly Message[]): void {
+    const link = this.#peers.get(name)?.live;
+    if (link !== undefined) this.#attempt(link, () => link.send(messages, this.#now()));
+  }
+
+  /** Ends the session in use. */
+  close(name: string, reason: string): void {
+    const link = this.#peers.get(name)?.live;
+    if (link !== undefined) this.#end(link, reason, true);
+  }
+
+  /** Says goodbye to all and closes everything. */
+  stop(reason: string): void {
+    for (const { live } of this.#peers.values()) if (live !== undefined) this.#end(live, reason, true);
+    for (const link of this.#links()) this.#end(link, reason, false);
+    for (const listener of this.options.listeners) listener.close();
+  }
+
+  /** Does what poll says is possible. */
+  ready(readiness: ReadonlyMap<number, Readiness>): void {
+    for (const listener of this.options.listeners) if (readiness.has(listener.fd)) this.#accept(listener);
+    for (const link of this.#links()) {
+      const ready = readiness.get(link.connection.fd);
+      if (ready === undefined || this.#ended.includes(link)) continue;
+      this.#attempt(link, () => this.#use(link, ready));
+    }
+    this.#ended = [];
+  }
+
+  /** Time goes by: dials, pings, drops the silent. @returns when it has to be called again. */
+  tick(): number {
+    const nowMs = this.#now();
+    let nextMs = nowMs + PING_MS;
+    for (const peer of this.#peers.values()) {
+      for (const link of [...peer.links]) {
+        const overdue = link.overdue(nowMs);
+        if (overdue !== undefined) this.#end(link, overdue, link.open);
+      }
+      if (this.#mayDial(peer) && nowMs >= peer.dialAtMs) this.#dial(peer);
+      if (this.#mayDial(peer)) nextMs = Math.min(nextMs, peer.dialAtMs);
+      const { live } = peer;
+      if (live !== undefined && nowMs - live.pingedMs >= PING_MS) {
+        live.pingedMs = nowMs;
+        this.#attempt(live, () => live.send([{ type: "ping", token: nowMs % 0xffffffff | 0 }], nowMs));
+      }
+      if (live !== undefined) nextMs = Math.min(nextMs, live.pingedMs + PING_MS);
+    }
+    return nextMs;
+  }
+
+  *#links(): Generator<PeerLink> {
+    for (const { links } of this.#peers.values()) yield* [...links];
+  }
+
+  #now(): number {
+    return this.options.clock.bootMs();
+  }
+
+  /** A node with a live session does not dial, unless that session is to be renewed. */
+  #mayDial({ live, links }: Peer): boolean {
+    if ([...links].some((link) => link.dialled && link !== live)) return false;
+    return live === undefined || live.dialled && live.isOld(this.#now());
+  }
+
+  #dial(peer: Peer): void {
+    const { settings } = peer;
+    peer.dialAtMs = this.#now() + peer.backoffMs;
+    peer.backoffMs = Math.min(peer.backoffMs * 2, BACKOFF_MS.max);
+    const local = this.options.localAddresses.find(({ length }) => length === settings.address.length);
+    try {
+      const connection = this.options.transport.connect(settings, local);
+      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: true }));
+    } catch (error) {
+      if (!(error instanceof SyscallError || error instanceof PeerError)) throw error;
+      this.#trouble(settings.name, error.message);
+    }
+  }
+
+  #accept(listener: Listener): void {
+    for (let connection = listener.accept(); connection !== undefined; connection = listener.accept()) {
+      const { remote } = connection;
+      const peer = [...this.#peers.values()].find(({ settings }) => equalBytes(settings.address, remote));
+      if (peer === undefined) {
+        connection.drop();
+        this.#refuse(formatAddress(remote), "is no configured peer, connection refused");
+        continue;
+      }
+      const waiting = [...peer.links].filter((link) => !link.dialled && !link.open);
+      if (waiting.length >= HALF_OPEN_LIMIT) this.#end(waiting[0]!, "too many half-open connections", false);
+      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: false }));
+    }
+  }
+
+  #linkOptions({ settings }: Peer) {
+    return { peer: settings.name, psk: settings.psk, random: this.options.random, nowMs: this.#now() };
+  }
+
+  #add(peer: Peer, link: PeerLink): void {
+    peer.links.add(link);
+  }
+
+  #use(link: PeerLink, { read, write, error }: Readiness): void {
+    const nowMs = this.#now();
+    if (link.connection.connecting) {
+      if (!write && !error) return;
+      link.finishConnect(nowMs);
+    }
+    if (write) link.flush();
+    if (!read && !error) return;
+    const messages = link.receive(nowMs);
+    if (link.dialled && link.open && !link.helloSent) this.#sayHello(link);
+    for (const message of messages) {
+      if (this.#ended.includes(link)) return;
+      this.#take(link, message);
+    }
+  }
+
+  #sayHello(link: PeerLink): void {
+    link.helloSent = true;
+    link.send([this.options.hello], this.#now());
+  }
+
+  #take(link: PeerLink, message: Message): void {
+    if (message.type === "hello") return this.#meet(link, message);
+    if (message.type === "bye") throw new PeerError(`said goodbye: ${message.reason}`);
+    if (message.type === "ping") return link.send([{ type: "pong", token: message.token }], this.#now());
+    const isLive = this.#peers.get(link.peer)?.live === link;
+    if (message.type !== "pong" && isLive) this.options.events.message(link.peer, message);
+  }
+
+  /** A peer has said who it is: is this the session to use? */
+  #meet(link: PeerLink, hello: Hello): void {
+    const peer = this.#peers.get(link.peer)!;
+    if (link.nodeId !== undefined) throw new PeerError("says HELLO twice");
+    if (hello.revision !== REVISION) {
+      throw new PeerError(`speaks revision ${hello.revision}, not ${REVISION}`);
+    }
+    link.nodeId = hello.nodeId.toHex();
+    if (link.nodeId === this.#ownId) throw new PeerError("is this node itself: own node id");
+    for (const { live } of this.#peers.values()) {
+      if (live !== undefined && live.peer !== link.peer && live.nodeId === link.nodeId) {
+        throw new PeerError(`is the node that is connected as ${live.peer}`);
+      }
+    }
+    const loser = peer.live;
+    if (loser !== undefined && !this.#wins(link, loser)) {
+      return this.#end(link, "another session of this pair stays", true);
+    }
+    if (!link.helloSent) this.#sayHello(link);
+    if (loser !== undefined) this.#end(loser, "replaced by another session", true);
+    peer.live = link;
+    peer.backoffMs = BACKOFF_MS.min;
+    this.options.log.state(`peer ${link.peer}: connected, ${hello.os}`);
+    this.options.events.up(link.peer, hello, peer.settings.slaveOnly);
+  }
+
+  /** The one dialled by the greater node id stays, of two by the same dialler the newer. */
+  #wins(link: PeerLink, loser: PeerLink): boolean {
+    if (loser.nodeId !== link.nodeId) return true; // that process is dead
+    if (loser.dialled === link.dialled) return true;
+    return link.dialled === (this.#ownId > link.nodeId!);
+  }
+
+  /** Runs what may find the session broken. */
+  #attempt(link: PeerLink, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof PeerError || error instanceof DecodeError || error instanceof SyscallError)) {
+        throw error;
+      }
+      this.#end(link, error.message, link.open && !(error instanceof SyscallError));
+    }
+  }
+
+  #end(link: PeerLink, reason: string, polite: boolean): void {
+    const peer = this.#peers.get(link.peer)!;
+    if (!peer.links.delete(link)) return;
+    this.#ended.push(link);
+    if (polite) this.#sayBye(link, reason);
+    else link.connection.drop();
+    const wasLive = peer.live === link;
+    if (wasLive || peer.links.size === 0) {
+      peer.dialAtMs = Math.max(peer.dialAtMs, this.#now() + peer.backoffMs);
+    }
+    if (!wasLive) return link.connected ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
+    peer.live = undefined;
+    this.options.log.state(`peer ${link.peer}: disconnected, ${reason}`);
+    this.options.events.down(link.peer);
+  }
+
+  /** A last word, if the socket takes it; then the connection is closed at once. */
+  #sayBye(link: PeerLink, reason: string): void {
+    try {
+      link.send([{ type: "bye", reason: reason.slice(0, 200) }], this.#now());
+      link.connection.close();
+    } catch {
+      link.connection.drop(); // it was to be closed anyway, and why has been said
+    }
+  }
+
+  #refuse(peer: string, reason: string): void {
+    this.options.refusals.once(peer, `peer ${peer}: ${reason}`, this.#now());
+  }
+
+  #trouble(peer: string, reason: string): void {
+    this.options.troubles.once(peer, `peer ${peer}: ${reason}`, this.#now());
+  }
+}
