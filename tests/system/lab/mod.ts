@@ -1,0 +1,10 @@
+/** The laboratory's library for scenarios, tests/system/scenarios/NAME_test.ts. */
+
+export * from "./charon.ts";
+export * from "./kernel.ts";
+export * from "./network.ts";
+export * from "./node.ts";
+export * from "./process.ts";
+export * from "./sasyncd.ts";
+export * from "./scenario.ts";
+export * from "./step.ts";

@@ -1,0 +1,63 @@
+/** The compiled daemon, started in a node from the text of a configuration. */
+
+import type { Node } from "./node.ts";
+import { Process, type Usage } from "./process.ts";
+import { step } from "./step.ts";
+
+/** What `deno task compile` makes. */
+export const EXECUTABLE = new URL("../../../sasyncd", import.meta.url).pathname;
+
+export class Sasyncd {
+  private constructor(readonly node: Node, readonly process: Process) {}
+
+  /**
+   * Writes `configuration` (as NAME.conf; name it `*.toml` for TOML) with the mode the daemon asks for, and starts
+   * `sasyncd -d -v -v -c FILE`. Returns at once: wait for a line of the log.
+   */
+  static async start(
+    node: Node,
+    configuration: string,
+    { file = "sasyncd.conf", args = ["-d", "-v", "-v"] }: { file?: string; args?: readonly string[] } = {},
+  ): Promise<Sasyncd> {
+    const path = `${node.folder}/${file}`;
+    await Deno.writeTextFile(path, configuration, { mode: 0o600 });
+    step(`${node.name}: sasyncd ${args.join(" ")}`);
+    return new Sasyncd(node, node.spawn(EXECUTABLE, ...args, "-c", path));
+  }
+
+  get log(): readonly string[] {
+    return this.process.lines;
+  }
+
+  /** Waits for a line of the log. @throws {Error} with the end of the log */
+  waitForLog(pattern: RegExp, timeoutMs = 20_000, from = 0): Promise<RegExpExecArray> {
+    return this.process.waitForLine(pattern, timeoutMs, from);
+  }
+
+  /** SIGTERM. @returns the exit status */
+  stop(): Promise<number> {
+    step(`${this.node.name}: sasyncd stops`);
+    return this.process.end("SIGTERM");
+  }
+
+  /** SIGKILL: a crash. */
+  async kill(): Promise<void> {
+    step(`${this.node.name}: sasyncd killed`);
+    await this.process.end("SIGKILL");
+  }
+
+  /** SIGSTOP: alive, but does nothing. */
+  pause(): void {
+    step(`${this.node.name}: sasyncd paused`);
+    this.process.signal("SIGSTOP");
+  }
+
+  resume(): void {
+    step(`${this.node.name}: sasyncd resumed`);
+    this.process.signal("SIGCONT");
+  }
+
+  usage(): Usage {
+    return this.process.usage();
+  }
+}
