@@ -33,12 +33,14 @@ export type DetachedOutcome =
  */
 export async function spawnDetached(libc: Libc, command: DetachedCommand): Promise<DetachedOutcome> {
   const { read, write } = openPipe(libc);
-  const child = startChild(libc, command, write);
-  const reported = await waitForByte(libc, read);
-  read.close();
-  if (reported) return { ready: true, processId: child.pid };
-  const { code } = await child.status;
-  return { ready: false, code };
+  try {
+    const child = startChild(libc, command, write);
+    if (await waitForByte(libc, read)) return { ready: true, processId: child.pid };
+    const { code } = await child.status;
+    return { ready: false, code };
+  } finally {
+    read.close();
+  }
 }
 
 /**

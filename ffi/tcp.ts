@@ -150,6 +150,7 @@ export class FfiConnection implements Connection {
 
   /** As the port says; the end of the stream has the reason `EOF`. */
   receive(limit: number): Received {
+    if (limit <= 0) return { kind: "empty" }; // recv(2) of nothing would look like the end of the stream
     const { c, constants } = this.#libc;
     if (this.#buffer.length < limit) this.#buffer = new Uint8Array(limit);
     const result = c.recv(this.#owned.use(), this.#buffer, BigInt(limit), constants.MSG_DONTWAIT);

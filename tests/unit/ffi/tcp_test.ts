@@ -81,3 +81,10 @@ Deno.test("drop() closes also when the linger cannot be set, and says so", () =>
   assertThrows(() => transport.connect(at, undefined).drop(), SyscallError, "Cannot set SO_LINGER: EINVAL");
   assertEquals(closed, [5]);
 });
+
+Deno.test("receive() of at most nothing is empty, not the end of the stream", () => {
+  const { transport } = transportWith(() => ({ recv: () => 0n }));
+  const connection = transport.connect(at, undefined);
+  assertEquals(connection.receive(0), { kind: "empty" });
+  assertEquals(connection.receive(1), { kind: "closed", reason: "EOF" });
+});
