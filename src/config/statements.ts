@@ -20,7 +20,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   group: named("group", "the name of the group"),
   flushmode: valued("flushmode"),
   listen: { options: ["inet", "inet6", "port"], parse: parseListen },
-  mode: valued("mode"),
+  mode: valued("mode", ["master", "slave", "skipslave"]),
   peer: { options: ["port", "sharedkey", "role"], parse: parsePeer },
   sharedkey: { options: [], parse: parseSharedKey },
   control: valued("control"),
@@ -33,8 +33,8 @@ function named(kind: WordKind, what: string): StatementRule {
   return { options: [], parse: (cursor, line) => ({ kind, line, value: cursor.operand(what) }) };
 }
 
-function valued(kind: WordKind): StatementRule {
-  return { options: [], parse: (cursor, line) => ({ kind, line, value: cursor.value() }) };
+function valued(kind: WordKind, options: readonly string[] = []): StatementRule {
+  return { options, parse: (cursor, line) => ({ kind, line, value: cursor.value() }) };
 }
 
 /** OpenBSD 3.8 wrote `carp interface NAME [interval SECONDS]`; the interval has no meaning since 3.9. */

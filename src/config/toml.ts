@@ -103,7 +103,8 @@ class TomlReader implements ParsedSettings {
       return undefined;
     }
     const file = this.#fields(value, path, { file: "string" })?.file;
-    return file === undefined ? undefined : { kind: "file", path: file };
+    if (file !== undefined) return { kind: "file", path: file };
+    this.#report(path, "file is missing");
   }
 
   #word(kind: WordKind): ReadKey {

@@ -49,7 +49,7 @@ export class SyslogHandler extends BaseHandler {
 
   /** After the first message that is taken again, so that a full socket is not tried twice. */
   #tellDrops(): void {
-    const text = `${this.#untold} log messages before this were lost: syslog did not take them`;
+    const text = `${this.#untold} of the log messages before this were lost: syslog did not take them`;
     const line = formatSyslog({ level: LogLevels.WARN, datetime: new Date(), msg: text }, this.pid);
     if (this.send(encode(line))) this.#untold = 0;
   }

@@ -1,0 +1,256 @@
+/** sasyncd.conf(5) as the manual page says it, row by row. */
+
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import type { Config } from "../../../src/config/config.ts";
+import { parseConfig } from "../../../src/config/parse_config.ts";
+import { STATEMENTS } from "../../../src/config/statements.ts";
+import { ConfigError } from "../../../src/errors.ts";
+import { ASCII_KEY, HEX_KEY, mistakesOf, parseWith } from "../../fakes/config.ts";
+
+const KEY = { kind: "hex", bytes: Uint8Array.from({ length: 16 }, (_, i) => i) } as const;
+const ASCII = { kind: "ascii", bytes: new TextEncoder().encode(ASCII_KEY) } as const;
+const peer = (target: string, options: Partial<Config["peers"][number]> = {}) => ({
+  target,
+  port: 500,
+  sharedKey: undefined,
+  slaveOnly: false,
+  ...options,
+});
+const listen = (target: string, family: 4 | 6 | undefined = undefined, port = 500) => ({
+  target,
+  family,
+  port,
+});
+
+const DEFAULTS: Config = {
+  file: "test.conf",
+  interface: "carp0",
+  group: "carp",
+  flushMode: "startup",
+  listen: [],
+  mode: undefined,
+  skipSlave: false,
+  peers: [],
+  sharedKey: KEY,
+  allowWeakKey: false,
+  control: "isakmpd",
+  kernel: "auto",
+  shared: [],
+  exclude: [],
+};
+
+/** Each text is added to a minimal file, and changes this of its Config. */
+const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
+  ["", {}],
+  ["# only a comment", {}],
+  ["group ipsec", { group: "ipsec" }],
+  ["group carp", { group: "carp" }],
+  ["group shared", { group: "shared" }],
+  ["flushmode never", { flushMode: "never" }],
+  ["flushmode\nsync", { flushMode: "sync" }],
+  ["listen on 10.0.0.1", { listen: [listen("10.0.0.1")] }],
+  ["listen on carp0 inet", { listen: [listen("carp0", 4)] }],
+  ["listen on ::1 inet6 port 5000", { listen: [listen("::1", 6, 5000)] }],
+  ["listen on gw1.example.org port 1", { listen: [listen("gw1.example.org", undefined, 1)] }],
+  ["listen on 10.0.0.1 listen on 10.0.0.2", { listen: [listen("10.0.0.1"), listen("10.0.0.2")] }],
+  ["listen on 2001:db8::1 listen on 2001:DB8:0::1", { listen: [listen("2001:DB8:0::1")] }],
+  ["listen on 0.0.0.0 port 500 peer 1.2.3.4", { listen: [listen("0.0.0.0")], peers: [peer("1.2.3.4")] }],
+  ["listen\non\neth0.5\ninet\nport\n7\npeer\nb", { listen: [listen("eth0.5", 4, 7)], peers: [peer("b")] }],
+  ["mode master", { mode: "master" }],
+  ["mode slave mode skipslave", { mode: "slave", skipSlave: true }],
+  ["mode skipslave mode master mode master", { mode: "master", skipSlave: true }],
+  ["peer 10.0.0.2 peer 10.0.0.3", { peers: [peer("10.0.0.2"), peer("10.0.0.3")] }],
+  ["peer 10.0.0.2\npeer 10.0.0.2", { peers: [peer("10.0.0.2")] }],
+  ["peer 2001:db8::2 peer 2001:db8:0:0::2", { peers: [peer("2001:db8::2")] }],
+  ["peer GW2 peer gw2", { peers: [peer("GW2")] }],
+  ["peer 10.0.0.2 port 501", { peers: [peer("10.0.0.2", { port: 501 })] }],
+  ["peer 10.0.0.2 role slave port 501", { peers: [peer("10.0.0.2", { port: 501, slaveOnly: true })] }],
+  [`peer b sharedkey ${ASCII_KEY} role slave`, { peers: [peer("b", { sharedKey: ASCII, slaveOnly: true })] }],
+  [`peer b port 5 \\\n sharedkey ${ASCII_KEY}`, { peers: [peer("b", { port: 5, sharedKey: ASCII })] }],
+  [`peer b sharedkey ${ASCII_KEY} peer b sharedkey ${ASCII_KEY}`, {
+    peers: [peer("b", { sharedKey: ASCII })],
+  }],
+  ["control iked", { control: "iked" }],
+  ["control all", { control: "all" }],
+  ["kernel memory", { kernel: "memory" }],
+  ["sharedkey weak", { allowWeakKey: true }],
+  [
+    "shared 10.0.0.0/8 shared ::/0 exclude 192.0.2.1",
+    {
+      shared: [
+        { address: Uint8Array.of(10, 0, 0, 0), bits: 8 },
+        { address: new Uint8Array(16), bits: 0 },
+      ],
+      exclude: [{ address: Uint8Array.of(192, 0, 2, 1), bits: 32 }],
+    },
+  ],
+];
+
+for (const [text, change] of GOOD) {
+  Deno.test(`parseConfig() takes ${JSON.stringify(text)}`, () => {
+    const whole = `interface carp0\n${text}\nsharedkey ${HEX_KEY}\n`;
+    assertEquals(parseWith(whole), { ...DEFAULTS, ...change });
+  });
+}
+
+/** Whole files. */
+const GOOD_FILES: readonly (readonly [name: string, text: string, change: Partial<Config>])[] = [
+  ["one line", `sharedkey ${HEX_KEY} interface carp0 peer b`, { peers: [peer("b")] }],
+  ["the form of OpenBSD 3.8", `carp interface carp0 interval 10\nsharedkey ${HEX_KEY}`, {}],
+  ["3.8 without interval", `carp interface carp0 sharedkey ${HEX_KEY}`, {}],
+  ["no interface with mode slave", `mode slave sharedkey ${HEX_KEY}`, {
+    interface: undefined,
+    mode: "slave",
+  }],
+  ["a global key after a peer", `interface carp0\npeer b\nsharedkey ${HEX_KEY}`, { peers: [peer("b")] }],
+  ["an ASCII key", `interface carp0\nsharedkey ${ASCII_KEY}`, { sharedKey: ASCII }],
+  [
+    "a weak key that is allowed",
+    "interface carp0\nsharedkey passwordpassword\nsharedkey weak",
+    { sharedKey: { kind: "ascii", bytes: new TextEncoder().encode("passwordpassword") }, allowWeakKey: true },
+  ],
+  ["a key file", "interface carp0\nsharedkey file /k", { sharedKey: { kind: "file", bytes: KEY.bytes } }],
+];
+
+for (const [name, text, change] of GOOD_FILES) {
+  Deno.test(`parseConfig() takes ${name}`, () => {
+    assertEquals(parseWith(text, { "/k": HEX_KEY }), { ...DEFAULTS, ...change });
+  });
+}
+
+/** Each text, put after a minimal file on line 3, and its mistakes. */
+const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
+  ["pear 10.0.0.2", '3: unknown keyword "pear" (did you mean "peer"?)'],
+  ["frobnicate 1", '3: unknown keyword "frobnicate"'],
+  ["constructor", '3: unknown keyword "constructor"'],
+  ["0123456789abcdef", "3: unknown keyword a word that is not shown (it could be a key)"],
+  ["interface", "3: interface: the name of the interface is missing"],
+  ["interface eth1", "3: interface: given twice (first on line 1)"],
+  ["carp eth1", '3: carp: "interface" is missing'],
+  ["carp interface x interval y", "3: carp: the interval must be a number of seconds"],
+  [
+    "group a-name-that-is-too-long",
+    "3: group: a word that is not shown (it could be a key) is not the name of an " +
+    "interface or group",
+  ],
+  ["group a/b", '3: group: "a/b" is not the name of an interface or group'],
+  ["group peer b", '3: group: the name of the group is missing before "peer"'],
+  ["group a group b", "3: group: given twice (first on line 3)"],
+  ["flushmode", "3: flushmode: its value is missing"],
+  [
+    "flushmode starup",
+    '3: flushmode: must be startup, never or sync, not "starup" (did you mean "startup"?)',
+  ],
+  ["listen 10.0.0.1", '3: listen: "on" is missing'],
+  ["listen on port 500", '3: listen: an address or interface is missing before "port"'],
+  ["listen on 10.0.0.256", '3: listen on: "10.0.0.256" is not an IPv4 address'],
+  ["listen on fe80::1%eth0", '3: listen on: "fe80::1%eth0" is not an IPv6 address'],
+  ["listen on 10.0.0.1 inet6", '3: listen on: "10.0.0.1" is not an inet6 address'],
+  ["listen on a port 0", '3: listen on: the port must be 1 to 65535, not "0"'],
+  ["listen on a port 65536", '3: listen on: the port must be 1 to 65535, not "65536"'],
+  ["listen on a port", "3: listen: the port is missing"],
+  ["listen on a port 5 inet", '3: listen: "inet" cannot stand here'],
+  ["mode mastr", '3: mode: must be master, slave or skipslave, not "mastr" (did you mean "master"?)'],
+  ["mode master\nmode slave", "4: mode: slave contradicts master (first on line 3)"],
+  ["mode master skipslave", '3: mode: "skipslave" cannot stand here'],
+  ["peer", "3: peer: an address is missing"],
+  ["peer 0.0.0.0", "3: peer: all zeros is nobody's address"],
+  ["peer 1.2.3", '3: peer: "1.2.3" is not an IPv4 address'],
+  ["peer a..b!", "3: peer: a word that is not shown (it could be a key) is not an address or host name"],
+  ["peer b port x", '3: peer "b": the port must be 1 to 65535, not "x"'],
+  ["peer b role master", '3: peer "b": the role must be slave, not "master"'],
+  ["peer b prot 501", '3: unknown keyword "prot" (did you mean "port"?)'],
+  ["peer b port 1 port 2", '3: peer: "port" cannot stand here'],
+  ["peer b\npeer b port 501", '4: peer "b": given twice with different options (first on line 3)'],
+  ["peer b sharedkey weak", '3: peer "b": sharedkey: the key has 4 bytes, must have 16, 24 or 32'],
+  [`sharedkey ${HEX_KEY}`, "3: sharedkey: given twice (first on line 2)"],
+  ["sharedkey", "3: sharedkey: the key is missing"],
+  ["sharedkey file", "3: sharedkey: the path of the key file is missing"],
+  ["control all control none", "3: control: given twice (first on line 3)"],
+  ["kernel pfkey", "3: kernel: pfkey is not there yet"],
+  ["kernel linux", '3: kernel: must be auto, xfrm, pfkey or memory, not "linux"'],
+  ["shared 10.0.0.1/8", '3: shared: "10.0.0.1/8" has a bad prefix length, or bits set after it'],
+  ["exclude gw", '3: exclude: "gw" is not an address or prefix'],
+  [
+    "pear 1\nmode mastr\n\nlisten 10.0.0.1 inet # here\npeer b port 70000\nflushmdoe never",
+    '3: unknown keyword "pear" (did you mean "peer"?)',
+    '4: mode: must be master, slave or skipslave, not "mastr" (did you mean "master"?)',
+    '6: listen: "on" is missing',
+    '7: peer "b": the port must be 1 to 65535, not "70000"',
+    '8: unknown keyword "flushmdoe" (did you mean "flushmode"?)',
+  ],
+  [
+    "pear 1 group x kernel linux",
+    '3: unknown keyword "pear" (did you mean "peer"?)',
+    '3: kernel: must be auto, xfrm, pfkey or memory, not "linux"',
+  ],
+  ["peer \\\n b port \\\n x", '3: peer "b": the port must be 1 to 65535, not "x"'],
+];
+
+for (const [text, ...mistakes] of BAD) {
+  Deno.test(`parseConfig() refuses ${JSON.stringify(text)}`, () => {
+    const whole = `interface carp0\nsharedkey ${HEX_KEY}\n${text}`;
+    assertEquals(mistakesOf(whole), mistakes.map((mistake) => `test.conf:${mistake}`));
+  });
+}
+
+Deno.test("parseConfig() refuses a file without sharedkey and interface", () => {
+  assertEquals(mistakesOf(""), [
+    "test.conf: sharedkey is missing",
+    "test.conf: interface is missing (only mode master or mode slave goes without)",
+  ]);
+});
+
+Deno.test("parseConfig() refuses a file whose only key is a peer's", () => {
+  assertEquals(mistakesOf(`interface carp0 peer b sharedkey ${HEX_KEY}`), [
+    "test.conf: sharedkey is missing (one that stands after a peer on its line is for that peer only)",
+  ]);
+});
+
+const SECRETS: readonly string[] = [
+  "sharedkey my S3cret words",
+  "sharedkey S3cretS3cretS3cret",
+  "sharedkey 0xS3cret",
+  "sharedkey = S3cret",
+  'sharedkey "S3cret phrase"',
+  "sharedkey 0123456789abcdef S3cret",
+  "sharedkey 0123 \\\n S3cret",
+  "sharedky S3cret",
+  "shared key S3cret",
+  "shared-key: my S3cret phrase",
+  "peer b S3cret",
+  "peer b sharedkey my S3cret words",
+  "peer b port 5 S3cret",
+  "mode S3cretS3cretS3cret",
+  "S3cretS3cretS3cret",
+];
+
+for (const text of SECRETS) {
+  Deno.test(`parseConfig() does not show the key of ${JSON.stringify(text)}`, () => {
+    const mistakes = mistakesOf(text).join("\n");
+    assertEquals(mistakes.includes("S3cret"), false, mistakes);
+  });
+}
+
+Deno.test("parseConfig() ends with a Config or a ConfigError whatever the words are", () => {
+  const words = [
+    ...Object.keys(STATEMENTS),
+    "on",
+    "inet",
+    "port",
+    "role",
+    "file",
+    "weak",
+    "master",
+    "10.0.0.1",
+  ];
+  const word = fc.oneof(fc.constantFrom(...words, "500", HEX_KEY, "\\\n", "\n", "#"), fc.string());
+  fc.assert(fc.property(fc.array(word), (parts) => {
+    try {
+      parseConfig(parts.join(" "), "f", () => "no");
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+    }
+  }));
+});

@@ -1,0 +1,161 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { parseConfig } from "../../../src/config/parse_config.ts";
+import { ConfigError } from "../../../src/errors.ts";
+import { ASCII_KEY, HEX_KEY, mistakesOf, parseWith } from "../../fakes/config.ts";
+import { FULL_INPUT } from "../../golden/config_print.ts";
+
+const FULL = `interface = "carp1"
+group = "ipsec"
+flushmode = "never"
+listen = ["192.0.2.1", { on = "carp1", family = "inet6", port = 5000 }]
+skipslave = true
+sharedkey = "${ASCII_KEY}"
+allow_weak_key = true
+control = "all"
+kernel = "xfrm"
+shared = ["198.51.100.0/24", "2001:db8::/32"]
+exclude = [
+  "198.51.100.7", # one a line is fine too
+]
+
+[[peer]]
+address = "192.0.2.2"
+
+[[peer]]
+address = "gw3.example.org"
+port = 501
+role = "slave"
+sharedkey = "${HEX_KEY}"
+`;
+
+Deno.test("parseConfig() takes the same settings in TOML", () => {
+  assertEquals(parseWith(FULL, {}, "x.toml"), { ...parseWith(FULL_INPUT), file: "x.toml" });
+});
+
+Deno.test("parseConfig() takes a key file and mode from TOML", () => {
+  const text = `mode = "slave"\nskipslave = false\nsharedkey = { file = "/k" }`;
+  const same = parseWith("mode slave sharedkey file /k", { "/k": HEX_KEY });
+  assertEquals(parseWith(text, { "/k": HEX_KEY }, "x.toml"), { ...same, file: "x.toml" });
+});
+
+Deno.test("parseConfig() takes lists of tables in any form", () => {
+  const minimal = `interface = "a"\nsharedkey = "${HEX_KEY}"\n`;
+  const inline = parseWith(
+    `${minimal}peer = [{ address = "b", port = 7 }]\nlisten = [{ on = "c" }]`,
+    {},
+    "x.toml",
+  );
+  const headed = parseWith(`${minimal}[[peer]]\naddress = "b"\nport = 7\n[[listen]]\non = "c"`, {}, "x.toml");
+  assertEquals(inline, headed);
+});
+
+/** Each text, put after a minimal file on line 3, and its mistakes. */
+const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
+  ['mod = "slave"', '3: unknown key "mod" (did you mean "mode"?)'],
+  ["frobnicate = 1", '3: unknown key "frobnicate"'],
+  ["constructor = 1", '3: unknown key "constructor"'],
+  ['mode = "mastr"', '3: mode: must be master, slave or skipslave, not "mastr" (did you mean "master"?)'],
+  ["mode = 1", "3: mode: must be a string"],
+  ["mode = 2020-01-01", "3: mode: must be a string"],
+  ['skipslave = "yes"', "3: skipslave: must be true or false"],
+  ['group = "a"\ngroup = "b"', "4: group: given twice"],
+  [`sharedkey = "${HEX_KEY}"`, "3: sharedkey: given twice"],
+  [
+    'group = "two words"',
+    "3: group: a word that is not shown (it could be a key) is not the name of an interface " +
+    "or group",
+  ],
+  ['group = "peer"', '3: group: "peer" is a keyword and cannot be a name'],
+  ['shared = "10.0.0.0/8"', "3: shared: must be a list"],
+  ["shared = [5]", "3: shared[1]: must be a string"],
+  ['shared = ["10.0.0.1/8"]', '3: shared: "10.0.0.1/8" has a bad prefix length, or bits set after it'],
+  ['listen = [{ on = "a", famly = "inet" }]', '3: listen[1]: unknown key "famly" (did you mean "family"?)'],
+  ["listen = [{ port = 5 }]", "3: listen[1]: on is missing"],
+  ["listen = [5]", "3: listen[1]: must be a table"],
+  ['listen = [{ on = "a", port = "5" }]', "3: listen[1].port: must be an integer"],
+  ['[[listen]]\non = "a"\nport = 70000', '3: listen on: the port must be 1 to 65535, not "70000"'],
+  ["[peer]", "3: peer: must be a list"],
+  ["[[peer]]", "3: peer[1]: address is missing"],
+  ['[[peer]]\naddress = "b"\n\nport = 5.5', "6: peer[1].port: must be an integer"],
+  [
+    '[[peer]]\naddress = "b"\n[[peer]]\naddres = "c"',
+    "5: peer[2]: address is missing",
+    '6: peer[2]: unknown key "addres" (did you mean "address"?)',
+  ],
+  ['[[peer]]\naddress = "b"\nport = 7\nport = 8', "6: peer[1].port: given twice"],
+  [
+    '[[peer]]\naddress = "b"\n\n[[peer]]\naddress = "b"\nport = 9',
+    '6: peer "b": given twice with different options (first on line 3)',
+  ],
+  ['[[peer]]\naddress = "b"\nsharedkey = 5', '5: peer[1].sharedkey: must be a string or { file = "/path" }'],
+  [
+    '[[peer]]\naddress = "b"\nsharedkey = { path = "/k" }',
+    '5: peer[1].sharedkey: unknown key "path"',
+    "5: peer[1].sharedkey: file is missing",
+  ],
+  ["a.b = 1", 'test.toml: unknown key "a"'],
+  ['kernel = "pfkey"', "3: kernel: pfkey is not there yet"],
+  ["broken", "3: not valid TOML, after column 6"],
+];
+
+for (const [text, ...mistakes] of BAD) {
+  Deno.test(`parseConfig() refuses the TOML ${JSON.stringify(text)}`, () => {
+    const whole = `interface = "carp0"\nsharedkey = "${HEX_KEY}"\n${text}\n`;
+    const expected = mistakes.map((mistake) => mistake.startsWith("test") ? mistake : `test.toml:${mistake}`);
+    assertEquals(mistakesOf(whole, {}, "test.toml"), expected);
+  });
+}
+
+const SECRETS = [
+  "sharedkey = S3cret phrase",
+  'sharedkey = "S3cret',
+  'sharedkey = "S3cret"',
+  'sharedkey = ["S3cret phrase of mine"]',
+  'sharedkey = { S3cretS3cretS3cret = "S3cret" }',
+  'sharedkey = "S3cret" phrase',
+  'sharedky = "S3cret phrase of mine"',
+];
+
+for (const text of SECRETS) {
+  Deno.test(`parseConfig() does not show the key of the TOML ${JSON.stringify(text)}`, () => {
+    const mistakes = mistakesOf(`mode = "slave"\n${text}`, {}, "test.toml").join("\n");
+    assertEquals(mistakes.includes("S3cret"), false, mistakes);
+  });
+}
+
+Deno.test("parseConfig() ends with a Config or a ConfigError whatever the TOML is", () => {
+  const keys = [
+    "mode",
+    "peer",
+    "listen",
+    "sharedkey",
+    "shared",
+    "skipslave",
+    "[[peer]]\naddress",
+    "__proto__",
+    "a.b",
+  ];
+  const values = [
+    '"slave"',
+    "1",
+    "true",
+    "[]",
+    "{}",
+    "[[1]]",
+    "[{}]",
+    '["10.0.0.0/8"]',
+    "nan",
+    "1979-05-27",
+    "x",
+  ];
+  const line = fc.tuple(fc.constantFrom(...keys), fc.constantFrom(...values));
+  fc.assert(fc.property(fc.array(line), (lines) => {
+    const text = lines.map(([key, value]) => `${key} = ${value}\n`).join("");
+    try {
+      parseConfig(text, "f.toml", () => "no");
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+    }
+  }));
+});

@@ -1,0 +1,38 @@
+import { assertEquals } from "@std/assert";
+import { StderrHandler } from "../../../src/log/stderr_handler.ts";
+import { type Log, openLog, SILENT_LOG } from "../../../src/log/verbosity.ts";
+
+const METHODS = ["error", "notice", "state", "detail", "trace"] as const;
+
+/** How many of METHODS appear. */
+const ROWS: readonly (readonly [verbosity: number, appear: number])[] = [[0, 2], [1, 3], [2, 4], [3, 5], [
+  9,
+  5,
+]];
+
+for (const [verbosity, appear] of ROWS) {
+  Deno.test(`openLog() shows ${METHODS.slice(0, appear).join(", ")} at verbosity ${verbosity}`, () => {
+    const lines: string[] = [];
+    const made: string[] = [];
+    const log = openLog(new StderrHandler((line) => lines.push(line.trimEnd())), verbosity);
+    for (const method of METHODS) {
+      log[method](method);
+      log[method](() => {
+        made.push(method);
+        return `made ${method}`;
+      });
+    }
+    const shown = METHODS.slice(0, appear);
+    assertEquals(lines, shown.flatMap((method) => [method, `made ${method}`]));
+    assertEquals(made, shown);
+  });
+}
+
+Deno.test("SILENT_LOG makes no message", () => {
+  const log: Log = SILENT_LOG;
+  for (const method of METHODS) {
+    log[method](() => {
+      throw new Error("made");
+    });
+  }
+});
