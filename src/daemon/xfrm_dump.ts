@@ -1,0 +1,107 @@
+/** A dump of the kernel's SADB and SPD, a bounded part at a time, on a socket of its own. */
+
+import { KernelReplyError, SyscallError } from "../errors.ts";
+import {
+  type NetlinkMessage,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  readDone,
+  readVerdict,
+  splitDatagram,
+  writeMessage,
+} from "../layout/netlink.ts";
+import { Writer } from "../layout/writer.ts";
+import type { KernelSocket } from "../ports.ts";
+import type { IpsecRecord } from "../record/record.ts";
+import { messageName, XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA } from "../xfrm/constants.ts";
+import { errnoName } from "../xfrm/errno.ts";
+
+/** Datagrams (of at most 32 KiB) that one part reads. */
+const DATAGRAMS_PER_PART = 4;
+/** An interrupted dump is begun again this often; then what it gave has to do, for changes come as events too. */
+const MOST_RESTARTS = 5;
+
+/** Turns the payload of one dumped message into a record; undefined for one that is not synchronised. */
+export type DumpDecoder = (type: number, body: Uint8Array) => IpsecRecord | undefined;
+
+type Phase = "sas" | "policies" | "done";
+
+/** What dumps each phase. */
+const REQUESTS = { sas: XFRM_MSG_GETSA, policies: XFRM_MSG_GETPOLICY } as const;
+
+export class XfrmDump {
+  #phase: Phase = "sas";
+  #interrupted = false;
+  #restarts = 0;
+  #sas: IpsecRecord[] = [];
+  #policies: IpsecRecord[] = [];
+
+  /** Starts at once. The socket is closed when the dump is complete or closed. @throws {SyscallError} */
+  constructor(readonly socket: KernelSocket, readonly decode: DumpDecoder) {
+    this.#request(REQUESTS.sas);
+  }
+
+  /**
+   * Reads a part.
+   *
+   * @returns when it was the last: SAs, then policies, each oldest first (the kernel gives the newest first).
+   * @throws {KernelReplyError} when the kernel refuses.
+   */
+  continue(): readonly IpsecRecord[] | undefined {
+    for (let count = 0; count < DATAGRAMS_PER_PART && this.#phase !== "done"; count++) {
+      const received = this.socket.receive();
+      if (received.kind === "empty") return undefined;
+      if (received.kind === "closed") throw new SyscallError("read a dump", received.reason, 0);
+      if (received.kind === "overrun") this.#interrupted = true;
+      else this.#takeDatagram(splitDatagram(received.bytes));
+    }
+    if (this.#phase !== "done") return undefined;
+    this.close();
+    return [...this.#sas.reverse(), ...this.#policies.reverse()];
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+
+  #takeDatagram(messages: readonly NetlinkMessage[]): void {
+    for (const message of messages) {
+      if ((message.flags & NLM_F_DUMP_INTR) !== 0) this.#interrupted = true;
+      if (message.type === NLMSG_DONE) return this.#finishPhase(readDone(message));
+      if (message.type === NLMSG_ERROR) this.#fail(readVerdict(message).errno, readVerdict(message).text);
+      const record = this.decode(message.type, message.body);
+      if (record !== undefined) this.#list().push(record);
+    }
+  }
+
+  #list(): IpsecRecord[] {
+    return this.#phase === "sas" ? this.#sas : this.#policies;
+  }
+
+  #finishPhase(errno: number): void {
+    if (errno !== 0) this.#fail(errno, "");
+    if (this.#interrupted && this.#restarts++ < MOST_RESTARTS) {
+      this.#interrupted = false;
+      this.#list().length = 0;
+      this.#request(this.#phase === "sas" ? REQUESTS.sas : REQUESTS.policies);
+    } else if (this.#phase === "sas") {
+      this.#phase = "policies";
+      this.#request(REQUESTS.policies);
+    } else this.#phase = "done";
+  }
+
+  #request(type: number): void {
+    const writer = new Writer();
+    const head = { type, flags: NLM_F_REQUEST | NLM_F_DUMP, seq: 1, pid: this.socket.portId };
+    writeMessage(writer, head, new Uint8Array());
+    this.socket.send(writer.finish());
+  }
+
+  #fail(errno: number, text: string): never {
+    const request = this.#phase === "sas" ? REQUESTS.sas : REQUESTS.policies;
+    throw new KernelReplyError(messageName(request), errnoName(errno), text);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The Linux kernel's SADB and SPD over NETLINK_XFRM: one socket for events, one for requests, and one for each
+ * dump while it lasts, so that no answer lies in another one's way.
+ */
+
+import { DecodeError, SyscallError } from "../errors.ts";
+import { type NetlinkMessage, splitDatagram } from "../layout/netlink.ts";
+import type {
+  Clock,
+  Counters,
+  Fd,
+  KernelChange,
+  KernelEvent,
+  KernelIpsec,
+  KernelResult,
+  KernelSocket,
+} from "../ports.ts";
+import { policyKey } from "../record/policy.ts";
+import type { IpsecRecord } from "../record/record.ts";
+import { type SaIdentity, saKey } from "../record/sa.ts";
+import {
+  messageName,
+  XFRM_MSG_GETSA,
+  XFRM_MSG_NEWSA,
+  XFRMNLGRP_EXPIRE,
+  XFRMNLGRP_MIGRATE,
+  XFRMNLGRP_POLICY,
+  XFRMNLGRP_SA,
+} from "../xfrm/constants.ts";
+import { errnoName } from "../xfrm/errno.ts";
+import { decodeEvent, type XfrmEvent } from "../xfrm/events.ts";
+import { decodePolicy, type PolicyReading } from "../xfrm/policy.ts";
+import { encodeSaId } from "../xfrm/requests.ts";
+import { decodeSa, type SaReading } from "../xfrm/sa.ts";
+import type { InterfaceNames, Surroundings } from "../xfrm/surroundings.ts";
+import { NetlinkChannel } from "./netlink_channel.ts";
+import { XfrmApply } from "./xfrm_apply.ts";
+import { XfrmDump } from "./xfrm_dump.ts";
+
+/** What the back end needs of the machine. */
+export interface XfrmPorts {
+  /** Opens a NETLINK_XFRM socket that hears these groups (numbers, not bits). @throws {SyscallError} */
+  open(groups: readonly number[], receiveBufferBytes?: number): KernelSocket;
+  readonly clock: Pick<Clock, "wallSeconds">;
+  readonly interfaces: InterfaceNames;
+}
+
+const GROUPS = [XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_MIGRATE];
+/** Room for the events of about 10,000 changes, before they are lost and a dump has to follow. */
+const EVENT_BUFFER_BYTES = 16 * 1024 * 1024;
+/** Datagrams that are read for each event asked for: own changes are passed over. */
+const READS_PER_EVENT = 8;
+const ESRCH = 3;
+
+export class XfrmKernel implements KernelIpsec {
+  readonly name = "xfrm";
+  readonly fd: Fd;
+  readonly counters: Counters = { offloadDropped: 0 };
+  readonly #ports: XfrmPorts;
+  readonly #events: KernelSocket;
+  readonly #channel: NetlinkChannel;
+  readonly #apply: XfrmApply;
+  #dump: XfrmDump | undefined;
+  /** What could not be read and why, by identity; told once for each. */
+  #unreadable = new Map<string, string>();
+  #unreadableInDump = new Map<string, string>();
+  #pending: KernelEvent[] = [];
+
+  /** Events are heard from here on. @throws {SyscallError} when the system has no XFRM or does not allow it. */
+  constructor(ports: XfrmPorts, eventBufferBytes: number = EVENT_BUFFER_BYTES) {
+    this.#ports = ports;
+    this.#events = ports.open(GROUPS, eventBufferBytes);
+    this.#channel = new NetlinkChannel(ports.open([]));
+    this.#apply = new XfrmApply(this.#channel, () => this.#surroundings());
+    this.fd = this.#events.fd;
+  }
+
+  /** The records that cannot be expressed, with the reason, by identity. */
+  get unreadable(): ReadonlyMap<string, string> {
+    return this.#unreadable;
+  }
+
+  readEvents(limit: number): readonly KernelEvent[] {
+    const events = this.#pending.splice(0);
+    for (let reads = 0; events.length < limit && reads < limit * READS_PER_EVENT; reads++) {
+      const received = this.#events.receive();
+      if (received.kind === "empty") break;
+      if (received.kind === "closed") throw new SyscallError("read XFRM events", received.reason, 0);
+      if (received.kind === "overrun") events.push({ kind: "resync", reason: "events were lost" });
+      else events.push(...splitDatagram(received.bytes).flatMap((message) => this.#follow(message)));
+    }
+    return events;
+  }
+
+  beginDump(): void {
+    this.#dump?.close();
+    this.#unreadableInDump = new Map();
+    this.#dump = new XfrmDump(this.#ports.open([]), (type, body) => this.#dumped(type, body));
+  }
+
+  continueDump(): readonly IpsecRecord[] | undefined {
+    const records = this.#dump?.continue();
+    if (records === undefined) return undefined;
+    this.#dump = undefined;
+    for (const [what, reason] of this.#unreadableInDump) this.#pending.push(...this.#note(what, reason));
+    this.#unreadable = this.#unreadableInDump;
+    return records;
+  }
+
+  apply(changes: readonly KernelChange[]): readonly KernelResult[] {
+    return this.#apply.apply(changes);
+  }
+
+  close(): void {
+    this.#dump?.close();
+    this.#channel.close();
+    this.#events.close();
+  }
+
+  #surroundings(): Surroundings {
+    return { nowSeconds: this.#ports.clock.wallSeconds(), interfaces: this.#ports.interfaces };
+  }
+
+  /** Notifications carry the port id of whose request caused them: own ones are not told. */
+  #follow(message: NetlinkMessage): readonly KernelEvent[] {
+    if (message.pid === this.#channel.portId) return [];
+    try {
+      const event = decodeEvent(message, this.#surroundings());
+      return event === undefined ? [] : this.#translate(event);
+    } catch (error) {
+      if (error instanceof DecodeError) return this.#note(messageName(message.type), error.message);
+      throw error;
+    }
+  }
+
+  #translate(event: XfrmEvent): readonly KernelEvent[] {
+    switch (event.kind) {
+      case "sa":
+      case "policy": // an update, too, gives a policy the newest place
+        return this.#fromReading(event.reading, true);
+      case "sa-updated":
+        return this.#readBack(event.id);
+      case "sa-gone":
+        this.#unreadable.delete(saKey(event.id));
+        return [event];
+      case "policy-gone":
+        this.#unreadable.delete(policyKey(event.id));
+        return [event];
+      default:
+        return [event];
+    }
+  }
+
+  /** What an update has made of an SA. When it is gone by now, an event will say so. */
+  #readBack(id: SaIdentity): readonly KernelEvent[] {
+    const [answer] = this.#channel.exchange([{ type: XFRM_MSG_GETSA, flags: 0, body: encodeSaId(id) }]);
+    if (answer?.kind === "message") {
+      return this.#fromReading(decodeSa(answer.body, this.#surroundings()), false);
+    }
+    if (answer?.kind === "verdict" && answer.errno === ESRCH) return [];
+    const reason = answer?.kind === "verdict" ? errnoName(answer.errno) : "the answer was lost";
+    return [{ kind: "resync", reason: `an updated SA could not be read back: ${reason}` }];
+  }
+
+  #fromReading(reading: SaReading | PolicyReading, created: boolean): readonly KernelEvent[] {
+    if (reading.kind === "refused") return this.#note(reading.what, reading.reason);
+    const record = this.#accept(reading);
+    return record === undefined ? [] : [{ kind: "record", record, created }];
+  }
+
+  #accept(reading: SaReading | PolicyReading): IpsecRecord | undefined {
+    if (reading.kind !== "sa" && reading.kind !== "policy") return undefined;
+    if (reading.offloaded) this.counters.offloadDropped = (this.counters.offloadDropped ?? 0) + 1;
+    return reading.kind === "sa"
+      ? { kind: "sa", sa: reading.sa }
+      : { kind: "policy", policy: reading.policy };
+  }
+
+  #dumped(type: number, body: Uint8Array): IpsecRecord | undefined {
+    try {
+      const decode = type === XFRM_MSG_NEWSA ? decodeSa : decodePolicy;
+      const reading = decode(body, this.#surroundings());
+      if (reading.kind === "refused") this.#unreadableInDump.set(reading.what, reading.reason);
+      return this.#accept(reading);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#unreadableInDump.set(messageName(type), error.message);
+      return undefined;
+    }
+  }
+
+  /** The event that tells of an unreadable record, unless it has been told. */
+  #note(what: string, reason: string): readonly KernelEvent[] {
+    if (this.#unreadable.get(what) === reason) return [];
+    this.#unreadable.set(what, reason);
+    return [{ kind: "unreadable", what, reason }];
+  }
+}

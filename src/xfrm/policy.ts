@@ -1,0 +1,202 @@
+/** NEWPOLICY's payload (`xfrm_userpolicy_info` and attributes) ↔ the portable policy. */
+
+import { DecodeError } from "../errors.ts";
+import type { ValuesOf } from "../layout/layout.ts";
+import { attributeHead, type NetlinkAttributes, readBody, writeAttributeU32 } from "../layout/netlink.ts";
+import { Reader } from "../layout/reader.ts";
+import { Writer } from "../layout/writer.ts";
+import { type Policy, POLICY_TYPE, type PolicyIdentity, policyKey, type Template } from "../record/policy.ts";
+import {
+  XFRM_POLICY_MAX,
+  XFRMA_IF_ID,
+  XFRMA_LASTUSED,
+  XFRMA_MARK,
+  XFRMA_OFFLOAD_DEV,
+  XFRMA_PAD,
+  XFRMA_POLICY_TYPE,
+  XFRMA_TMPL,
+} from "./constants.ts";
+import { agesFromKernel, limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
+import { checkForeign, type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
+import {
+  addressFromKernel,
+  checkSelector,
+  familyFromKernel,
+  familyToKernel,
+  readMark,
+  readOpaque,
+  readU32,
+  selectorFromKernel,
+  selectorToKernel,
+  writeMark,
+  writeOpaque,
+} from "./selector.ts";
+import { xfrmUserpolicyId, xfrmUserpolicyInfo, xfrmUserpolicyType, xfrmUserTmpl } from "./structs.ts";
+import type { InterfaceNames, Surroundings } from "./surroundings.ts";
+
+type UserpolicyInfo = ValuesOf<typeof xfrmUserpolicyInfo>;
+
+/** What a message of the kernel about a policy turned out to be. */
+export type PolicyReading =
+  | { readonly kind: "policy"; readonly policy: Policy; readonly offloaded: boolean }
+  /** Of one socket, not of the system. */
+  | { readonly kind: "socket" }
+  /** Cannot be expressed; `what` is its identity as a string. */
+  | { readonly kind: "refused"; readonly what: string; readonly reason: string };
+
+const KNOWN: ReadonlySet<number> = new Set([
+  ...[XFRMA_TMPL, XFRMA_MARK, XFRMA_IF_ID, XFRMA_POLICY_TYPE],
+  ...[XFRMA_LASTUSED, XFRMA_PAD, XFRMA_OFFLOAD_DEV],
+]);
+
+/**
+ * Decodes the payload of NEWPOLICY or UPDPOLICY, as dumps and events have it.
+ *
+ * @throws {DecodeError} when the bytes have not the shape that the kernel gives them.
+ */
+export function decodePolicy(body: Uint8Array, surroundings: Surroundings): PolicyReading {
+  const { head: info, attributes } = readBody(body, xfrmUserpolicyInfo);
+  if (info.dir >= XFRM_POLICY_MAX) return { kind: "socket" };
+  const id = policyIdentity(info, attributes, surroundings.interfaces);
+  try {
+    checkSelector(info.sel, surroundings.interfaces);
+    const policy = readPolicy(info, id, attributes, surroundings);
+    return { kind: "policy", policy, offloaded: attributes.has(XFRMA_OFFLOAD_DEV) };
+  } catch (error) {
+    if (error instanceof Refusal) return { kind: "refused", what: policyKey(id), reason: error.message };
+    throw error;
+  }
+}
+
+/** Names the policy. @throws {DecodeError} */
+export function policyIdentity(
+  { dir, sel }: Pick<UserpolicyInfo, "dir" | "sel">,
+  attributes: NetlinkAttributes,
+  interfaces: InterfaceNames,
+): PolicyIdentity {
+  return {
+    direction: dir,
+    selector: selectorFromKernel(sel, interfaces),
+    type: readPolicyType(attributes),
+    mark: readMark(attributes),
+    interfaceId: readU32(attributes, XFRMA_IF_ID),
+  };
+}
+
+/** XFRMA_POLICY_TYPE; kernels without sub-policies leave it out. @throws {DecodeError} */
+export function readPolicyType(attributes: NetlinkAttributes): number {
+  const value = attributes.get(XFRMA_POLICY_TYPE);
+  if (value === undefined) return POLICY_TYPE.MAIN;
+  return xfrmUserpolicyType.read(new Reader(value, xfrmUserpolicyType.name)).type;
+}
+
+function readPolicy(
+  info: UserpolicyInfo,
+  id: PolicyIdentity,
+  attributes: NetlinkAttributes,
+  { nowSeconds }: Surroundings,
+): Policy {
+  const { soft, hard } = limitsFromKernel(info.lft);
+  return {
+    ...id,
+    action: info.action,
+    priority: info.priority,
+    flags: info.flags,
+    share: info.share,
+    templates: readTemplates(attributes),
+    soft,
+    hard,
+    ...agesFromKernel(info.curlft, hard, nowSeconds),
+    opaque: readOpaque(attributes, KNOWN),
+  };
+}
+
+function readTemplates(attributes: NetlinkAttributes): Template[] {
+  const value = attributes.get(XFRMA_TMPL);
+  if (value === undefined) return [];
+  if (value.length % xfrmUserTmpl.size !== 0) throw new DecodeError("XFRMA_TMPL", `length ${value.length}`);
+  const reader = new Reader(value, xfrmUserTmpl.name);
+  return Array.from({ length: value.length / xfrmUserTmpl.size }, () => readTemplate(reader));
+}
+
+function readTemplate(reader: Reader): Template {
+  const values = xfrmUserTmpl.read(reader);
+  const family = familyFromKernel(values.family, xfrmUserTmpl.name);
+  return {
+    dst: addressFromKernel(values.id.daddr, family),
+    src: addressFromKernel(values.saddr, family),
+    family,
+    protocol: values.id.proto,
+    spi: values.id.spi,
+    reqid: values.reqid,
+    mode: values.mode,
+    share: values.share,
+    optional: values.optional !== 0,
+    authAlgorithms: values.aalgos,
+    encryptionAlgorithms: values.ealgos,
+    compressionAlgorithms: values.calgos,
+  };
+}
+
+/** Encodes the payload of UPDPOLICY. The kernel takes no age: a policy is new when it is put. */
+export function encodePolicy(policy: Policy, { interfaces }: Surroundings): Encoded {
+  return encodeOrRefuse(() => {
+    checkForeign(policy.opaque);
+    const writer = new Writer(undefined, 512);
+    xfrmUserpolicyInfo.write(writer, {
+      sel: selectorToKernel(policy.selector, interfaces),
+      lft: limitsToKernel(policy.soft, policy.hard),
+      curlft: NO_LIFETIME,
+      priority: policy.priority,
+      index: 0,
+      dir: policy.direction,
+      action: policy.action,
+      flags: policy.flags,
+      share: policy.share,
+    });
+    writeTemplates(writer, policy.templates);
+    writeIdentityAttributes(writer, policy);
+    writeOpaque(writer, policy.opaque);
+    return writer.finish();
+  });
+}
+
+/** Encodes the payload of DELPOLICY, by selector: indices differ between nodes. */
+export function encodePolicyId(id: PolicyIdentity, interfaces: InterfaceNames): Encoded {
+  return encodeOrRefuse(() => {
+    const writer = new Writer();
+    const sel = selectorToKernel(id.selector, interfaces);
+    xfrmUserpolicyId.write(writer, { sel, index: 0, dir: id.direction });
+    writeIdentityAttributes(writer, id);
+    return writer.finish();
+  });
+}
+
+function writeTemplates(writer: Writer, templates: readonly Template[]): void {
+  if (templates.length === 0) return;
+  attributeHead(writer, XFRMA_TMPL, templates.length * xfrmUserTmpl.size);
+  for (const template of templates) {
+    xfrmUserTmpl.write(writer, {
+      id: { daddr: template.dst, spi: template.spi, proto: template.protocol },
+      family: familyToKernel(template.family),
+      saddr: template.src,
+      reqid: template.reqid,
+      mode: template.mode,
+      share: template.share,
+      optional: template.optional ? 1 : 0,
+      aalgos: template.authAlgorithms,
+      ealgos: template.encryptionAlgorithms,
+      calgos: template.compressionAlgorithms,
+    });
+  }
+}
+
+function writeIdentityAttributes(writer: Writer, { type, mark, interfaceId }: PolicyIdentity): void {
+  if (type !== POLICY_TYPE.MAIN) {
+    attributeHead(writer, XFRMA_POLICY_TYPE, xfrmUserpolicyType.size);
+    xfrmUserpolicyType.write(writer, { type });
+    writer.align(4);
+  }
+  writeMark(writer, mark);
+  if (interfaceId !== 0) writeAttributeU32(writer, XFRMA_IF_ID, interfaceId);
+}

@@ -1,0 +1,41 @@
+/** How the codecs say that a record cannot be expressed: thrown inside, a reason string outside. */
+
+import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
+
+/** A record that XFRM, or the portable record, has no form for. Never leaves `src/xfrm`. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+}
+
+/** What encoding a record gave: the message's payload, or why there is none. */
+export type Encoded =
+  | { readonly ok: true; readonly body: Uint8Array }
+  | { readonly ok: false; readonly reason: string };
+
+/**
+ * Runs an encoder. A RangeError is a value, from a peer of another system, that its kernel field cannot hold.
+ *
+ * @returns the bytes, or why the record cannot be expressed.
+ */
+export function encodeOrRefuse(encode: () => Uint8Array): Encoded {
+  try {
+    return { ok: true, body: encode() };
+  } catch (error) {
+    if (error instanceof Refusal || error instanceof RangeError) return { ok: false, reason: error.message };
+    throw error;
+  }
+}
+
+/** @throws {Refusal} when an attribute of another system must not be ignored. */
+export function checkForeign(opaque: readonly OpaqueAttribute[]): void {
+  const foreign = opaque.find(({ space, critical }) => critical && space !== SPACE.LINUX);
+  if (foreign !== undefined) {
+    throw new Refusal(`attribute ${foreign.type} of ${SPACE_NAMES[foreign.space]} cannot be honoured`);
+  }
+}
+
+const SPACE_NAMES = {
+  [SPACE.LINUX]: "Linux",
+  [SPACE.OPENBSD]: "OpenBSD",
+  [SPACE.FREEBSD]: "FreeBSD",
+} as const;
