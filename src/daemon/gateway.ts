@@ -30,6 +30,7 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly repeats: RepeatLimit;
+  readonly troubles: RepeatLimit;
   /** Made by the caller, as its events go to `receive` and the node. */
   readonly peers: Peers;
 }
@@ -57,12 +58,13 @@ export class Gateway {
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
     peers.stop(this.#stopReason);
+    this.options.guard.set([]);
   }
 
   /** One turn: everything that is ready is done at once, within bounds. */
   turn(ready: ReadonlyMap<number, Readiness>): void {
-    const { node, peers, clock, repeats } = this.options;
-    this.#readKernel(ready);
+    const { node, peers, clock, repeats, troubles } = this.options;
+    this.#readKernel();
     peers.ready(ready);
     this.#continueDump();
     this.#apply();
@@ -71,6 +73,7 @@ export class Gateway {
     this.#perform(node.takeEffects());
     for (const peer of peers.live()) this.#sendData(peer);
     repeats.flush(clock.bootMs());
+    troubles.flush(clock.bootMs());
   }
 
   #interests(): Interest[] {
@@ -86,9 +89,8 @@ export class Gateway {
     return Math.max(0, Math.ceil(this.#wakeAtMs - clock.bootMs()));
   }
 
-  #readKernel(ready: ReadonlyMap<number, Readiness>): void {
+  #readKernel(): void {
     const { node, kernel, clock } = this.options;
-    if (kernel.fd !== undefined && !ready.has(kernel.fd)) return;
     const nowMs = clock.bootMs();
     for (const event of kernel.readEvents(EVENTS_PER_TURN)) node.kernelEvent(event, nowMs);
   }

@@ -1,0 +1,210 @@
+/** sasyncd: arguments → configuration → real ports → run. The only file that knows Deno.args and Deno.exit. */
+
+import { parseArguments } from "./src/config/arguments.ts";
+import type { Config } from "./src/config/config.ts";
+import { printConfig } from "./src/config/print.ts";
+import { formatKey } from "./src/config/shared_key.ts";
+import { makeGateway } from "./src/daemon/daemon.ts";
+import { loadConfig, notThereYet } from "./src/daemon/load_config.ts";
+import { MemoryKernel } from "./src/daemon/memory_kernel.ts";
+import { type Listening, resolveConfig, ResolveError, type Resolver } from "./src/daemon/resolve_config.ts";
+import { RuleGuard } from "./src/daemon/guard.ts";
+import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
+import { ConfigError, KernelReplyError, SyscallError } from "./src/errors.ts";
+import { StderrHandler } from "./src/log/stderr_handler.ts";
+import { SyslogHandler } from "./src/log/syslog_handler.ts";
+import { type Log, openLog } from "./src/log/verbosity.ts";
+import type { Guard, KernelIpsec, Listener } from "./src/ports.ts";
+import { SystemClock, SystemRandom } from "./ffi/clock.ts";
+import { adoptReadyFd, reportReady, spawnDetached } from "./ffi/daemonise.ts";
+import { effectiveUserId, findAccount } from "./ffi/identity.ts";
+import { interfaceIndex, interfaceName, listInterfaceAddresses } from "./ffi/interfaces.ts";
+import { type Libc, openLibc } from "./ffi/libc.ts";
+import { openNetlink } from "./ffi/netlink.ts";
+import { readOwnedFile } from "./ffi/owned_file.ts";
+import { FfiPoller } from "./ffi/poll.ts";
+import { forbidCoreDumps, forbidTracing, releaseTerminal } from "./ffi/process.ts";
+import { resolveName } from "./ffi/resolve.ts";
+import { SyslogSocket } from "./ffi/syslog.ts";
+import { FfiTransport } from "./ffi/tcp.ts";
+
+/** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
+const BACKGROUND = "--background";
+
+/** Only argument of the process that removes the guard's rules when this one has died. */
+const GUARD_KEEPER = "--guard-keeper";
+
+/** The user that the daemon's files may belong to instead of root. */
+const DAEMON_USER = "_sasyncd";
+
+const NETLINK_ROUTE = 0;
+const NETLINK_XFRM = 6;
+
+type Run = Extract<ReturnType<typeof parseArguments>, { kind: "run" }>;
+
+await main([...Deno.args]);
+
+async function main(args: string[]): Promise<void> {
+  try {
+    if (args[0] === GUARD_KEEPER) return await keepGuard();
+    if (args[0] !== BACKGROUND) return await start(args, undefined);
+    await start(args.slice(2), Number(args[1]));
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    fail(error instanceof ConfigError ? error.message : `sasyncd: ${error.message}`);
+  }
+}
+
+/** `background`: the readiness pipe of the first process, in the second one. */
+async function start(args: string[], background: number | undefined): Promise<void> {
+  const invocation = parseArguments(args);
+  if (invocation.kind === "usage") return fail(invocation.text.trimEnd(), invocation.exitCode);
+  if (invocation.kind === "genkey") return console.log(formatKey(crypto.getRandomValues(new Uint8Array(32))));
+  const libc = openLibc();
+  const isRoot = effectiveUserId(libc) === 0;
+  if (!invocation.check && !isRoot) return fail("sasyncd: need root privileges");
+  const owner = isRoot ? findAccount(libc, DAEMON_USER)?.uid : effectiveUserId(libc);
+  const config = loadConfig(invocation.file, (path) => readOwnedFile(libc, path), owner);
+  if (invocation.check) return console.log(printConfig(config).trimEnd());
+  const missing = notThereYet(config);
+  if (missing !== undefined) return fail(`sasyncd: ${missing}`);
+  if (invocation.debug || background !== undefined) await run(libc, config, invocation, background);
+  else await goToBackground(libc, args, invocation.file);
+}
+
+/** The first process: starts the second and leaves when that is ready, or has said why it is not. */
+async function goToBackground(libc: Libc, args: string[], file: string): Promise<void> {
+  const absolute = file.startsWith("/") ? file : `${Deno.cwd()}/${file}`;
+  const verbose = args.flatMap((arg) => /^-[dnv]*v[dnv]*$/.test(arg) ? [arg] : []);
+  const outcome = await spawnDetached(libc, {
+    args: (fd) => [BACKGROUND, `${fd}`, ...verbose, "-c", absolute],
+  });
+  Deno.exit(outcome.ready ? 0 : outcome.code || 1);
+}
+
+async function run(
+  libc: Libc,
+  config: Config,
+  { debug, verbosity }: Run,
+  background?: number,
+): Promise<void> {
+  const ready = background === undefined ? undefined : adoptReadyFd(libc, background);
+  forbidCoreDumps(libc);
+  forbidTracing(libc);
+  const syslog = new SyslogSocket(libc);
+  const handler = debug
+    ? new StderrHandler(writeStderr)
+    : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
+  const log = openLog(handler, verbosity);
+  const resolved = resolveConfig(config, resolverOf(libc));
+  const transport = new FfiTransport(libc);
+  const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
+  const kernel = openKernel(libc, config);
+  const guard = openGuard(libc, kernel, log);
+  const role = config.mode === "master" ? "MASTER" : "SLAVE";
+  const gateway = makeGateway(config, resolved, {
+    clock: new SystemClock(libc),
+    random: new SystemRandom(),
+    poller: new FfiPoller(libc),
+    transport,
+    listeners,
+    kernel,
+    guard,
+    tracker: { fd: undefined, current: () => role },
+    log,
+    os: Deno.build.os,
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => gateway.stop(`received ${signal}`));
+  }
+  Deno.addSignalListener(
+    "SIGHUP",
+    () => log.notice("SIGHUP: reading the configuration again is not there yet"),
+  );
+  log.state(`sasyncd started, kernel ${kernel.name}, ${resolved.peers.length} peers`);
+  if (ready !== undefined) {
+    releaseTerminal(libc);
+    reportReady(libc, ready);
+  }
+  await gateway.run();
+  log.state("sasyncd stopped");
+  Deno.exit(0);
+}
+
+function openKernel(libc: Libc, { kernel }: Config): KernelIpsec {
+  const clock = new SystemClock(libc);
+  if (kernel === "memory") return new MemoryKernel(clock);
+  return new XfrmKernel({
+    open: (groups, receiveBufferBytes) =>
+      openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes }),
+    clock,
+    interfaces: {
+      nameOf: (index) => interfaceName(libc, index),
+      indexOf: (name) => interfaceIndex(libc, name),
+    },
+  });
+}
+
+/** The guard's rules, and the process that removes them when this one has died. */
+function openGuard(libc: Libc, kernel: KernelIpsec, log: Log): Guard {
+  if (kernel.name === "memory") return { set() {} };
+  const guard = new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }));
+  guard.sweep();
+  startKeeper(log);
+  return guard;
+}
+
+/** Its standard input ends when this process does, however that happens. */
+function startKeeper(log: Log): void {
+  const keeper = new Deno.Command(Deno.execPath(), {
+    args: [GUARD_KEEPER],
+    detached: true,
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  keeper.status.then(({ code }) => {
+    log.error(`the guard's keeper has ended with status ${code}: starting another one`);
+    setTimeout(() => startKeeper(log), 1000);
+  });
+}
+
+/** The keeper: waits for the end of its standard input, then removes what the guard has left. */
+async function keepGuard(): Promise<void> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  for await (const _ of Deno.stdin.readable);
+  new RuleGuard(openNetlink(openLibc(), { protocol: NETLINK_ROUTE, groups: [] })).sweep();
+  Deno.exit(0);
+}
+
+function listen(transport: FfiTransport, at: Listening, log: Log): Listener[] {
+  try {
+    return [transport.listen(at)];
+  } catch (error) {
+    if (!at.optional || !(error instanceof SyscallError) || error.errno !== "EAFNOSUPPORT") throw error;
+    log.detail(`not listening: ${error.message}`);
+    return [];
+  }
+}
+
+function resolverOf(libc: Libc): Resolver {
+  return {
+    host: (name) => resolveName(libc, name),
+    interfaceAddresses: (name) =>
+      listInterfaceAddresses(libc).filter((one) => one.name === name).map(({ address }) => address),
+  };
+}
+
+function writeStderr(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(line));
+}
+
+/** Errors with a message for the operator; everything else is a fault of ours and shows its stack. */
+function isExpected(error: unknown): error is Error {
+  return [ConfigError, ResolveError, SyscallError, KernelReplyError].some((kind) => error instanceof kind);
+}
+
+function fail(message: string, code = 1): void {
+  console.error(message);
+  Deno.exit(code);
+}

@@ -1,0 +1,94 @@
+/** Makes a gateway of a resolved configuration and the ports of the system. */
+
+import type { Config } from "../config/config.ts";
+import { Node } from "../core/node.ts";
+import { RepeatLimit } from "../log/repeat_limit.ts";
+import type { Log } from "../log/verbosity.ts";
+import type {
+  Clock,
+  Guard,
+  KernelIpsec,
+  Listener,
+  Poller,
+  Random,
+  RoleTracker,
+  Transport,
+} from "../ports.ts";
+import { equalBytes } from "../record/address.ts";
+import { type Hello, REVISION } from "../wire/native/message.ts";
+import { Gateway } from "./gateway.ts";
+import { Peers } from "./peers.ts";
+import type { Resolved } from "./resolve_config.ts";
+
+/** A line that comes again is only counted for this long. */
+const QUIET_MS = 60_000;
+
+/** The world as the daemon sees it. */
+export interface DaemonPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly poller: Poller;
+  readonly transport: Transport;
+  readonly listeners: readonly Listener[];
+  readonly kernel: KernelIpsec;
+  readonly guard: Guard;
+  readonly tracker: RoleTracker;
+  readonly log: Log;
+  /** Name of the system, for HELLO. */
+  readonly os: string;
+}
+
+/** A gateway that is ready to `run`, in the role that its tracker states. */
+export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPorts): Gateway {
+  const { clock, random, poller, log, kernel, guard } = ports;
+  const refusals = new RepeatLimit({ say: (text) => log.error(text), quietMs: QUIET_MS });
+  const troubles = new RepeatLimit({ say: (text) => log.state(text), quietMs: QUIET_MS });
+  const nodeId = random.bytes(16);
+  const node = new Node({
+    nodeId: nodeId.toHex(),
+    peers: resolved.peers.map(({ name }) => name),
+    ownership: resolved.ownership,
+    flushMode: config.flushMode,
+    sharedPrefixes: config.shared,
+  });
+  const hello: Hello = {
+    type: "hello",
+    revision: REVISION,
+    nodeId,
+    os: ports.os,
+    capabilities: 0,
+    settingsDigest: resolved.settingsDigest,
+    addresses: [...resolved.named, ...resolved.peers.map(({ address }) => address)],
+  };
+  const peers = new Peers({
+    transport: ports.transport,
+    clock,
+    random,
+    log,
+    refusals,
+    troubles,
+    peers: resolved.peers,
+    listeners: ports.listeners,
+    localAddresses: resolved.named,
+    hello,
+    events: {
+      up(peer, theirs, slaveOnly) {
+        if (!equalBytes(theirs.settingsDigest, hello.settingsDigest)) {
+          warnOfSettings(refusals, peer, clock.bootMs());
+        }
+        node.peerUp(peer, theirs.nodeId.toHex(), slaveOnly);
+      },
+      down: (peer) => node.peerDown(peer, clock.bootMs()),
+      message: (peer, message) => node.receive(peer, message, clock.bootMs()),
+    },
+  });
+  node.setRole(ports.tracker.current(), `mode ${ports.tracker.current().toLowerCase()}`, clock.bootMs());
+  return new Gateway({ node, kernel, guard, poller, clock, log, repeats: refusals, troubles, peers });
+}
+
+/** Nodes that disagree about what is local would undo each other's work. */
+function warnOfSettings(refusals: RepeatLimit, peer: string, nowMs: number): void {
+  const what = "listen on, peer, exclude, shared and flushmode name other addresses than here; " +
+    "each node has to name its own address with listen on";
+  refusals.once(`${peer} settings`, `peer ${peer}: ${what}`, nowMs);
+}

@@ -1,0 +1,42 @@
+/** From a file name to a checked configuration. Reading is the caller's: through one descriptor, with owner and mode. */
+
+import type { Config } from "../config/config.ts";
+import { type FileFacts, fileProblem } from "../config/file_check.ts";
+import { parseConfig } from "../config/parse_config.ts";
+import { ConfigError, SyscallError } from "../errors.ts";
+
+/** A file and the facts that decide whether to trust it. @throws {SyscallError} */
+export type FileReader = (path: string) => FileFacts & { readonly bytes: Uint8Array };
+
+/**
+ * Reads and checks a configuration. `userUid` is the daemon's user, who may own the file instead of root.
+ *
+ * @throws {ConfigError} with every mistake.
+ */
+export function loadConfig(path: string, read: FileReader, userUid: number | undefined): Config {
+  const content = readTrusted(path, read, userUid);
+  if (typeof content === "string") throw new ConfigError([{ file: path, line: 0, message: content }]);
+  return parseConfig(
+    new TextDecoder().decode(content),
+    path,
+    (keyPath) => readTrusted(keyPath, read, userUid),
+  );
+}
+
+/** What this version cannot do yet; undefined: all that is configured is there. */
+export function notThereYet({ mode }: Config): string | undefined {
+  return mode !== undefined
+    ? undefined
+    : "following an interface is not there yet: lock the run state with mode master or mode slave";
+}
+
+/** The content of a file that may hold a secret, or what is wrong with it. */
+function readTrusted(path: string, read: FileReader, userUid: number | undefined): Uint8Array | string {
+  try {
+    const file = read(path);
+    return fileProblem(file, userUid) ?? file.bytes;
+  } catch (error) {
+    if (error instanceof SyscallError) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,117 @@
+/** Turns a configuration's names and interfaces into addresses, and those into what the parts of the daemon take. */
+
+import { createHash } from "node:crypto";
+import type { Config, ListenStatement, SharedKey } from "../config/config.ts";
+import { DEFAULT_PORT } from "../config/config.ts";
+import type { Ownership } from "../core/ownership.ts";
+import type { ListenAddress } from "../ports.ts";
+import {
+  type Address,
+  anyAddress,
+  equalBytes,
+  formatAddress,
+  formatPrefix,
+  parseAddress,
+  type Prefix,
+} from "../record/address.ts";
+import { derivePsk } from "../wire/native/psk.ts";
+import type { PeerSettings } from "./peers.ts";
+
+/** What only the system knows. */
+export interface Resolver {
+  /** Addresses of a host name, the preferred one first; empty when there is none. */
+  host(name: string): readonly Address[];
+  /** Addresses of an interface; empty when it has none or does not exist. */
+  interfaceAddresses(name: string): readonly Address[];
+}
+
+/** Where to listen; `optional`: nobody asked for this one by name, so a system without IPv6 may lack it. */
+export interface Listening extends ListenAddress {
+  readonly optional: boolean;
+}
+
+/** The configuration as the daemon's parts take it. */
+export interface Resolved {
+  readonly listening: readonly Listening[];
+  /** Local addresses that `listen on` names. */
+  readonly named: readonly Address[];
+  readonly peers: readonly PeerSettings[];
+  readonly ownership: Ownership;
+  /** Digest of what decides ownership; equal on all nodes that agree. 16 bytes. */
+  readonly settingsDigest: Uint8Array;
+}
+
+/** A name that stands for no address. Handled by main: message, exit 1. */
+export class ResolveError extends Error {
+  override readonly name = "ResolveError";
+}
+
+/** @throws {ResolveError} for the first name that cannot be resolved. */
+export function resolveConfig(config: Config, resolver: Resolver): Resolved {
+  const named = config.listen.flatMap((statement) => listenAddresses(statement, resolver));
+  const peers = resolvePeers(config, resolver);
+  const hosts = [...named.map(({ address }) => address), ...peers.map(({ address }) => address)];
+  const local = [...uniqueHosts(hosts), ...config.exclude];
+  const ownership = { local, shared: config.shared };
+  return {
+    listening: named.length > 0 ? named : everywhere(),
+    named: named.map(({ address }) => address),
+    peers,
+    ownership,
+    settingsDigest: digestOwnership(ownership, config.flushMode),
+  };
+}
+
+function everywhere(): Listening[] {
+  const families = [4, 6] as const;
+  return families.map((family) => ({ address: anyAddress(family), port: DEFAULT_PORT, optional: true }));
+}
+
+function listenAddresses({ target, family, port }: ListenStatement, resolver: Resolver): Listening[] {
+  const literal = parseAddress(target);
+  const found = literal !== undefined ? [literal] : resolver.interfaceAddresses(target);
+  const addresses = (found.length > 0 ? found : resolver.host(target))
+    .filter((address) => family === undefined || address.length === (family === 4 ? 4 : 16))
+    .filter((address) => !isLinkLocal(address));
+  if (addresses.length === 0) {
+    throw new ResolveError(`listen on ${target}: no such address, interface or host`);
+  }
+  return addresses.map((address) => ({ address, port, optional: false }));
+}
+
+function resolvePeers(config: Config, resolver: Resolver): PeerSettings[] {
+  const peers = new Map<string, PeerSettings>();
+  const psks = new Map<SharedKey, Uint8Array>();
+  for (const { target, port, sharedKey = config.sharedKey, slaveOnly } of config.peers) {
+    const address = parseAddress(target) ?? resolver.host(target)[0];
+    if (address === undefined) throw new ResolveError(`peer ${target}: no such host`);
+    const psk = psks.get(sharedKey) ??
+      derivePsk({ stretch: sharedKey.kind === "ascii", bytes: sharedKey.bytes });
+    psks.set(sharedKey, psk);
+    const name = formatAddress(address);
+    if (!peers.has(name)) peers.set(name, { name, address, port, psk, slaveOnly });
+  }
+  return [...peers.values()];
+}
+
+function uniqueHosts(addresses: readonly Address[]): Prefix[] {
+  return addresses
+    .filter((address, i) => addresses.findIndex((other) => equalBytes(other, address)) === i)
+    .map((address) => ({ address, bits: address.length * 8 }));
+}
+
+/** Which of these addresses is a node's own and which its peer's does not matter: the set is the same on both. */
+function digestOwnership({ local, shared }: Ownership, flushMode: string): Uint8Array {
+  const text = [
+    ...local.map(formatPrefix).toSorted(),
+    "shared",
+    ...shared.map(formatPrefix).toSorted(),
+    flushMode,
+  ].join("\n");
+  return new Uint8Array(createHash("sha256").update(text).digest().subarray(0, 16));
+}
+
+/** fe80::/10 needs an interface to go with it, which this program does not carry. */
+function isLinkLocal(address: Address): boolean {
+  return address.length === 16 && address[0] === 0xfe && (address[1]! & 0xc0) === 0x80;
+}
