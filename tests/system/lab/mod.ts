@@ -1,6 +1,7 @@
 /** The laboratory's library for scenarios, tests/system/scenarios/NAME_test.ts. */
 
 export * from "./charon.ts";
+export * from "./host.ts";
 export * from "./kernel.ts";
 export * from "./network.ts";
 export * from "./node.ts";
