@@ -63,7 +63,7 @@ function parsePeer(cursor: Cursor, line: number): Setting {
   const given: { port?: string; key?: KeySource; role?: string } = {};
   while (true) {
     if (given.port === undefined && isNext(cursor, "port")) given.port = parsePort(cursor);
-    else if (given.key === undefined && isPeerKey(cursor)) given.key = parsePeerKey(cursor);
+    else if (isPeerKey(cursor)) given.key = parsePeerKey(cursor, given.key);
     else if (given.role === undefined && cursor.option("role")) given.role = cursor.value();
     else return { kind: "peer", line, target, port: given.port, key: given.key, role: given.role };
   }
@@ -81,7 +81,8 @@ function isPeerKey(cursor: Cursor): boolean {
   return isNext(cursor, "sharedkey") && cursor.peek()?.first === false;
 }
 
-function parsePeerKey(cursor: Cursor): KeySource {
+function parsePeerKey(cursor: Cursor, earlier: KeySource | undefined): KeySource {
+  if (earlier !== undefined) throw new StatementError("sharedkey is given twice");
   cursor.take();
   return parseKey(cursor);
 }

@@ -163,6 +163,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["peer b prot 501", '3: unknown keyword "prot" (did you mean "port"?)'],
   ["peer b port 1 port 2", '3: peer: "port" cannot stand here'],
   ["peer b\npeer b port 501", '4: peer "b": given twice with different options (first on line 3)'],
+  [`peer b sharedkey ${HEX_KEY} sharedkey ${HEX_KEY}`, "3: peer: sharedkey is given twice"],
   ["peer b sharedkey weak", '3: peer "b": sharedkey: the key has 4 bytes, must have 16, 24 or 32'],
   [`sharedkey ${HEX_KEY}`, "3: sharedkey: given twice (first on line 2)"],
   ["sharedkey", "3: sharedkey: the key is missing"],
