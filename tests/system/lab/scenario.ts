@@ -68,6 +68,6 @@ async function runScenario(): Promise<Run> {
     output += text;
     if (show) Deno.stdout.writeSync(new TextEncoder().encode(text));
   });
-  if (code !== 0 && !show) console.log(output);
+  if (code !== 0 && !show) console.log(output.replace(/^/gm, "  | "));
   return { code, passed: [...output.matchAll(/^\[ *[\d.]+\] passed: (.*)$/gm)].map(([, name = ""]) => name) };
 }
