@@ -94,7 +94,7 @@ export class NetlinkChannel {
       writeMessage(writer, head, body);
       count++;
     }
-    this.socket.send(writer.finish());
+    this.socket.send(writer.viewFrom(0));
     return this.#collect(first, count);
   }
 

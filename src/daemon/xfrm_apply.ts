@@ -1,6 +1,7 @@
 /** Brings the kernel's SADB and SPD to what is asked for: changes → requests → results. */
 
 import { NLM_F_ACK } from "../layout/netlink.ts";
+import { Writer } from "../layout/writer.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import { type Mark, type Sa, type SaIdentity, saTriple } from "../record/sa.ts";
@@ -23,6 +24,8 @@ import type { NetlinkAnswer, NetlinkChannel, NetlinkRequest } from "./netlink_ch
 
 /** Changes that are sent at once. */
 const BATCH = 64;
+/** Room for them at first. */
+const BATCH_BYTES = 64 * 1024;
 const ENOENT = 2;
 const ESRCH = 3;
 const EEXIST = 17;
@@ -57,26 +60,32 @@ export class XfrmApply {
   }
 
   #applyBatch(changes: readonly KernelChange[], surroundings: Surroundings): KernelResult[] {
-    const steps = changes.map((change) => this.#plan(change, surroundings));
+    const writer = new Writer(undefined, BATCH_BYTES);
+    const steps = changes.map((change) => this.#plan(change, surroundings, writer));
     this.#checkDeletes(steps);
     this.#send(steps.filter(isOpen));
     this.#replace(steps.filter(isOpen));
     return steps.map(({ result }) => result ?? refused("left undone"));
   }
 
-  #plan(change: KernelChange, surroundings: Surroundings): Step {
+  /** The request's bytes go to `writer`: an allocation for each would cost more than the encoding. */
+  #plan(change: KernelChange, surroundings: Surroundings, writer: Writer): Step {
     if (change.kind === "delete-sa") {
-      return { change, request: acknowledged(XFRM_MSG_DELSA, encodeSaId(change.id)), result: undefined };
+      return {
+        change,
+        request: acknowledged(XFRM_MSG_DELSA, encodeSaId(change.id, writer)),
+        result: undefined,
+      };
     }
     if (change.kind === "delete-policy") {
-      return planned(change, XFRM_MSG_DELPOLICY, encodePolicyId(change.id, surroundings.interfaces));
+      return planned(change, XFRM_MSG_DELPOLICY, encodePolicyId(change.id, surroundings.interfaces, writer));
     }
     const { record } = change;
     const unknown = this.#unknownAttribute(record.kind === "sa" ? record.sa.opaque : record.policy.opaque);
     if (unknown !== undefined) return { change, request: undefined, result: refused(unknown) };
     return record.kind === "sa"
-      ? planned(change, XFRM_MSG_NEWSA, encodeSa(record.sa, surroundings))
-      : planned(change, XFRM_MSG_UPDPOLICY, encodePolicy(record.policy, surroundings));
+      ? planned(change, XFRM_MSG_NEWSA, encodeSa(record.sa, surroundings, writer))
+      : planned(change, XFRM_MSG_UPDPOLICY, encodePolicy(record.policy, surroundings, writer));
   }
 
   /** The kernel deletes what its lookup finds, so ask first whether that is the one. */

@@ -4,7 +4,7 @@
  */
 
 import { DecodeError } from "../errors.ts";
-import { i32, Layout, u16, u32 } from "./layout.ts";
+import { Layout, u16, u32 } from "./layout.ts";
 import { Reader } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
@@ -28,9 +28,6 @@ const ALIGNMENT = 4;
 
 /** `struct nlmsghdr`, 16 bytes. `len` counts the header. */
 export const nlmsghdr = new Layout("nlmsghdr", 16, { len: u32, type: u16, flags: u16, seq: u32, pid: u32 });
-
-/** `struct nlmsgerr`, 20 bytes, without the payload after it. `error` is 0 or a negative errno. */
-export const nlmsgerr = new Layout("nlmsgerr", 20, { error: i32, request: nlmsghdr.nested() });
 
 /** What a header says of its message. */
 export interface NetlinkHead {
@@ -68,17 +65,23 @@ export function splitDatagram(datagram: Uint8Array): NetlinkMessage[] {
   return messages;
 }
 
-/** What an NLMSG_ERROR message says; an acknowledgement is errno 0. @throws {DecodeError} */
+/**
+ * What an NLMSG_ERROR message says (`struct nlmsgerr`: i32 error, 0 or a negative errno; the request's header;
+ * its payload unless capped; attributes). An acknowledgement is errno 0.
+ *
+ * @throws {DecodeError}
+ */
 export function readVerdict({ flags, body }: NetlinkMessage): NetlinkVerdict {
-  const reader = new Reader(body, nlmsgerr.name);
-  const { error, request } = nlmsgerr.read(reader);
-  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno: -error, text: "" };
+  const reader = new Reader(body, "nlmsgerr");
+  const errno = -reader.i32();
+  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, text: "" };
+  const request = nlmsghdr.read(reader);
   if ((flags & NLM_F_CAPPED) === 0) {
     reader.skip(request.len - nlmsghdr.size);
     reader.align(ALIGNMENT);
   }
-  const text = readAttributes(reader.rest(), nlmsgerr.name).get(NLMSGERR_ATTR_MSG);
-  return { errno: -error, text: text === undefined ? "" : printable(text) };
+  const text = readAttributes(reader.rest(), "nlmsgerr").get(NLMSGERR_ATTR_MSG);
+  return { errno, text: text === undefined ? "" : printable(text) };
 }
 
 /** The errno that an NLMSG_DONE message carries, 0 when all went well. @throws {DecodeError} */

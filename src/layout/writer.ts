@@ -114,6 +114,11 @@ export class Writer {
   }
 
   /** Makes room. Replaces buffer and view, so call it before either is looked at. */
+  /** What was written from offset `start` on, a view that later writes (but not `patch`) leave as it is. */
+  viewFrom(start: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(start, this.#length);
+  }
+
   #grow(length: number): number {
     const start = this.#length;
     const needed = start + length;

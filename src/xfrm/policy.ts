@@ -138,13 +138,19 @@ function readTemplate(reader: Reader): Template {
   };
 }
 
-/** Encodes the payload of UPDPOLICY. The kernel takes no age: a policy is new when it is put. */
-export function encodePolicy(policy: Policy, { interfaces }: Surroundings): Encoded {
-  return encodeOrRefuse(() => {
+/**
+ * Encodes the payload of UPDPOLICY behind what `writer` has. The kernel takes no age: a policy is new when it is
+ * put.
+ */
+export function encodePolicy(
+  policy: Policy,
+  surroundings: Surroundings,
+  writer: Writer = new Writer(),
+): Encoded {
+  return encodeOrRefuse(writer, () => {
     checkForeign(policy.opaque);
-    const writer = new Writer(undefined, 512);
     xfrmUserpolicyInfo.write(writer, {
-      sel: selectorToKernel(policy.selector, interfaces),
+      sel: selectorToKernel(policy.selector, surroundings.interfaces),
       lft: limitsToKernel(policy.soft, policy.hard),
       curlft: NO_LIFETIME,
       priority: policy.priority,
@@ -157,18 +163,19 @@ export function encodePolicy(policy: Policy, { interfaces }: Surroundings): Enco
     writeTemplates(writer, policy.templates);
     writeIdentityAttributes(writer, policy);
     writeOpaque(writer, policy.opaque);
-    return writer.finish();
   });
 }
 
 /** Encodes the payload of DELPOLICY, by selector: indices differ between nodes. */
-export function encodePolicyId(id: PolicyIdentity, interfaces: InterfaceNames): Encoded {
-  return encodeOrRefuse(() => {
-    const writer = new Writer();
+export function encodePolicyId(
+  id: PolicyIdentity,
+  interfaces: InterfaceNames,
+  writer: Writer = new Writer(),
+): Encoded {
+  return encodeOrRefuse(writer, () => {
     const sel = selectorToKernel(id.selector, interfaces);
     xfrmUserpolicyId.write(writer, { sel, index: 0, dir: id.direction });
     writeIdentityAttributes(writer, id);
-    return writer.finish();
   });
 }
 

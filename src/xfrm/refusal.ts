@@ -1,5 +1,6 @@
 /** How the codecs say that a record cannot be expressed: thrown inside, a reason string outside. */
 
+import type { Writer } from "../layout/writer.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 
 /** A record that XFRM, or the portable record, has no form for. Never leaves `src/xfrm`. */
@@ -7,19 +8,22 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
 }
 
-/** What encoding a record gave: the message's payload, or why there is none. */
+/** What encoding a record gave: the message's payload, or why there is none. `body` is a view. */
 export type Encoded =
   | { readonly ok: true; readonly body: Uint8Array }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Runs an encoder. A RangeError is a value, from a peer of another system, that its kernel field cannot hold.
+ * Runs an encoder on `writer`. A RangeError is a value, from a peer of another system, that its kernel field
+ * cannot hold.
  *
- * @returns the bytes, or why the record cannot be expressed.
+ * @returns a view of the bytes, or why the record cannot be expressed.
  */
-export function encodeOrRefuse(encode: () => Uint8Array): Encoded {
+export function encodeOrRefuse(writer: Writer, encode: () => void): Encoded {
+  const start = writer.align(4).length; // a refused one may have ended anywhere
   try {
-    return { ok: true, body: encode() };
+    encode();
+    return { ok: true, body: writer.viewFrom(start) };
   } catch (error) {
     if (error instanceof Refusal || error instanceof RangeError) return { ok: false, reason: error.message };
     throw error;

@@ -11,8 +11,9 @@ import { xfrmUsersaId } from "./structs.ts";
  * Payload of GETSA and DELSA. The kernel takes the newest SA of that destination, protocol and SPI whose mark
  * *matches* the value: perhaps another one than named.
  */
-export function encodeSaId(id: SaIdentity): Uint8Array {
-  return writeSaId(new Writer(undefined, 64), id).finish();
+export function encodeSaId(id: SaIdentity, writer: Writer = new Writer(undefined, 64)): Uint8Array {
+  const start = writer.align(4).length;
+  return writeSaId(writer, id).viewFrom(start);
 }
 
 const NOWHERE: SaIdentity = {

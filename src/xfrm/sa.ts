@@ -257,7 +257,7 @@ function readEncapsulation(attributes: NetlinkAttributes): Encapsulation | undef
   const value = attributes.get(XFRMA_ENCAP);
   if (value === undefined) return undefined;
   const { type, sport, dport, oa } = xfrmEncapTmpl.read(new Reader(value, "XFRMA_ENCAP"));
-  return { type, srcPort: sport, dstPort: dport, original: oa };
+  return { type, srcPort: sport, dstPort: dport, original: oa.slice() };
 }
 
 /** Without a mask the kernel sets the whole mark. */
@@ -272,11 +272,10 @@ function readDirection(attributes: NetlinkAttributes): number {
   return value === undefined ? SA_DIRECTION.NONE : new Reader(value, "XFRMA_SA_DIR").u8();
 }
 
-/** Encodes the payload of NEWSA, counters and ages included. */
-export function encodeSa(sa: Sa, surroundings: Surroundings): Encoded {
-  return encodeOrRefuse(() => {
+/** Encodes the payload of NEWSA, counters and ages included, behind what `writer` has. */
+export function encodeSa(sa: Sa, surroundings: Surroundings, writer: Writer = new Writer()): Encoded {
+  return encodeOrRefuse(writer, () => {
     checkExpressible(sa);
-    const writer = new Writer(undefined, 1024);
     writeInfo(writer, sa, surroundings);
     writeAlgorithms(writer, sa);
     writeReplay(writer, sa);
@@ -284,7 +283,6 @@ export function encodeSa(sa: Sa, surroundings: Surroundings): Encoded {
     writeMark(writer, sa.mark);
     writeOptional(writer, sa);
     writeOpaque(writer, sa.opaque);
-    return writer.finish();
   });
 }
 

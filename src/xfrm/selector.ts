@@ -40,9 +40,9 @@ export function familyToKernel(family: Family): number {
   return family === 0 ? AF_UNSPEC : family === 4 ? AF_INET : AF_INET6;
 }
 
-/** The address in the 16 bytes of an xfrm_address_t; all of them where no family is stated. */
+/** A copy of the address in the 16 bytes of an xfrm_address_t; all of them where no family is stated. */
 export function addressFromKernel(bytes: Uint8Array, family: Family): Address {
-  return family === 4 ? bytes.subarray(0, 4) : bytes;
+  return family === 4 ? bytes.slice(0, 4) : bytes.slice();
 }
 
 /** Interface index 0 is the empty name; one that is not there is named by its index, for the log. */

@@ -6,12 +6,12 @@
 import { DecodeError } from "../errors.ts";
 import { type Field, i32, Layout, pad, u16, u16be, u32, u32be, u64, u8 } from "../layout/layout.ts";
 
-/** `xfrm_address_t`: 16 bytes, a copy when read; 4 or 16 bytes when written. */
+/** `xfrm_address_t`: 16 bytes, a view when read; 4 or 16 bytes when written. */
 export const xfrmAddress: Field<Uint8Array> = {
   size: 16,
   align: 4,
   padding: false,
-  read: (reader) => reader.bytes(16).slice(),
+  read: (reader) => reader.bytes(16),
   write(writer, value) {
     if (value.length > 16) throw new RangeError(`Cannot write ${value.length} bytes: the field has 16`);
     writer.bytes(value).zeros(16 - value.length);
