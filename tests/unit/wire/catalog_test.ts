@@ -76,7 +76,7 @@ Deno.test("MESSAGE_VECTORS has every type of the catalog", () => {
   assertEquals(new Set(Object.values(vectors).map(({ type }) => type)), new Set(Object.keys(CATALOG)));
 });
 
-const refused: readonly [string, string, typeof PeerError | typeof DecodeError, string][] = [
+const refused: readonly [string, string, new (what: string, detail: string) => Error, string][] = [
   ["an unknown critical message", "ffff0000", PeerError, "Unknown critical message 32767"],
   ["a wrong critical bit", "000a00080000000000000001", DecodeError, "critical bit"],
   ["a body too short, before it has arrived", "800a0007", DecodeError, "body of 7 bytes"],
