@@ -12,10 +12,30 @@ export interface Waiting {
   readonly remove: boolean;
 }
 
+/** Walks a map that is emptied from its front: each new iterator would pass over all that has been deleted. */
+class Front<V> {
+  #entries: Iterator<[string, V], undefined>;
+
+  constructor(readonly map: ReadonlyMap<string, V>) {
+    this.#entries = map.entries();
+  }
+
+  /** The first entry after the one given last; when that was the last of all, the first again. */
+  next(): [string, V] | undefined {
+    const next = this.#entries.next();
+    if (next.done !== true) return next.value;
+    this.#entries = this.map.entries();
+    return this.#entries.next().value;
+  }
+}
+
 export class ApplyQueue {
   readonly #waiting = new Map<string, Waiting>();
+  readonly #front = new Front(this.#waiting);
   /** The first change number that each key owes an acknowledgement for, in the order of arrival. */
   readonly #owed = new Map<string, number>();
+  readonly #debts = new Front(this.#owed);
+  #oldestDebt: [string, number] | undefined;
 
   get size(): number {
     return this.#waiting.size;
@@ -38,11 +58,9 @@ export class ApplyQueue {
 
   /** Takes the first that waits. */
   shift(): Waiting | undefined {
-    for (const [key, waiting] of this.#waiting) {
-      this.#waiting.delete(key);
-      return waiting;
-    }
-    return undefined;
+    const first = this.#front.next();
+    if (first !== undefined) this.#waiting.delete(first[0]);
+    return first?.[1];
   }
 
   /** The key has been dealt with. */
@@ -52,20 +70,22 @@ export class ApplyQueue {
 
   /** The greatest change number up to which nothing waits, when `received` is the last that came. */
   settled(received: number): number {
-    for (const change of this.#owed.values()) return change - 1;
-    return received;
+    const [key, change] = this.#oldestDebt ?? [];
+    if (key === undefined || this.#owed.get(key) !== change) this.#oldestDebt = this.#debts.next();
+    return this.#oldestDebt === undefined ? received : this.#oldestDebt[1] - 1;
   }
 
   /** Another master, or none: what was owed to the old one is owed no more. */
   forgetOwed(): void {
     this.#owed.clear();
+    this.#oldestDebt = undefined;
   }
 
   /** Empties the queue. @returns what waited. */
   drain(): Waiting[] {
     const all = [...this.#waiting.values()];
     this.#waiting.clear();
-    this.#owed.clear();
+    this.forgetOwed();
     return all;
   }
 }
