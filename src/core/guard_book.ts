@@ -24,16 +24,18 @@ interface Counts {
 export class GuardBook {
   readonly #claims = new Map<string, readonly Claim[]>();
   readonly #counts = new Map<string, Counts>();
+  /** What `addresses` gives, by name. */
+  readonly #guarded = new Map<string, Address>();
   #changed = false;
 
   /** `shared`: where it is configured, our endpoints lie within it, so that others need no guard. */
   constructor(readonly shared: readonly Prefix[]) {}
 
   set(key: string, record: IpsecRecord): void {
-    this.delete(key);
     const claims = record.kind === "sa" ? saClaims(record.sa) : policyClaims(record.policy);
+    for (const claim of claims) this.#count(claim, 1); // before the old ones go, so that nothing flickers
+    this.delete(key);
     this.#claims.set(key, claims);
-    for (const claim of claims) this.#count(claim, 1);
   }
 
   delete(key: string): void {
@@ -50,25 +52,29 @@ export class GuardBook {
 
   /** The endpoints to guard, in no particular order. */
   addresses(): Address[] {
-    return [...this.#counts.values()]
-      .filter(({ local, remote, source }) => local > 0 || source > 0 && remote === 0)
-      .map(({ address }) => address)
-      .filter((address) => this.#isOurs(address));
-  }
-
-  #isOurs(address: Address): boolean {
-    const host = { address, bits: address.length * 8 };
-    return this.shared.length === 0 || this.shared.some((prefix) => prefixContains(prefix, host));
+    return [...this.#guarded.values()];
   }
 
   #count({ address, side }: Claim, by: 1 | -1): void {
     const name = formatAddress(address);
     const counts = this.#counts.get(name) ?? { address, local: 0, remote: 0, source: 0 };
-    const before = counts[side];
-    counts[side] = before + by;
+    counts[side] += by;
     if (counts.local + counts.remote + counts.source === 0) this.#counts.delete(name);
     else this.#counts.set(name, counts);
-    if (before === 0 || counts[side] === 0) this.#changed = true;
+    const isGuarded = this.#needsGuard(counts);
+    if (isGuarded === this.#guarded.has(name)) return;
+    this.#changed = true;
+    if (isGuarded) this.#guarded.set(name, address);
+    else this.#guarded.delete(name);
+  }
+
+  #needsGuard({ address, local, remote, source }: Counts): boolean {
+    return (local > 0 || source > 0 && remote === 0) && this.#isOurs(address);
+  }
+
+  #isOurs(address: Address): boolean {
+    const host = { address, bits: address.length * 8 };
+    return this.shared.length === 0 || this.shared.some((prefix) => prefixContains(prefix, host));
   }
 }
 
