@@ -42,7 +42,11 @@ export class Follower {
   /** Local policies that a shared one has replaced, to be put back when that goes. */
   readonly #displaced = new Map<string, IpsecRecord>();
   readonly #askedMs = new Map<string, number>();
+  /** When questions of long ago were last forgotten. */
+  #forgotMs = 0;
   #orderInDoubt = false;
+  /** Greatest rank of a policy in the own kernel, as far as its order is known to be right. */
+  #newestRank = 0;
 
   constructor(
     readonly settings: FollowerSettings,
@@ -64,6 +68,7 @@ export class Follower {
     this.#seen = undefined;
     this.#received = 0;
     this.#acked = 0;
+    this.#newestRank = 0;
     this.synced = false;
     this.queue.forgetOwed();
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
@@ -102,8 +107,13 @@ export class Follower {
     return planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
   }
 
-  /** A step of `plan` has been done. */
+  /** A step of `plan` has been done. A policy that is put becomes the newest, whatever its rank. */
   stepped(step: Step): void {
+    const rank = step.identity.kind === "policy" && step.shared ? this.mirror.get(step.key)?.rank : undefined;
+    if (rank !== undefined) {
+      if (rank < this.#newestRank) this.#orderInDoubt = true;
+      else this.#newestRank = rank;
+    }
     if (step.content === undefined) this.inventory.delete(step.key);
     else this.inventory.set(step.identity, step.content, step.shared, true);
     if (!step.shared) this.#displaced.delete(step.key);
@@ -136,7 +146,14 @@ export class Follower {
   /** The own kernel has something else than before under this key: is it to be repaired? */
   kernelChanged(key: string): void {
     const entry = this.mirror.get(key);
-    if (entry !== undefined) this.queue.add(entry.identity);
+    if (entry === undefined) return;
+    this.queue.add(entry.identity);
+    if (entry.identity.kind === "policy") this.#orderInDoubt = true;
+  }
+
+  /** The own kernel's policies may stand in another order than was thought. */
+  doubtOrder(): void {
+    this.#orderInDoubt = true;
   }
 
   /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
@@ -159,7 +176,6 @@ export class Follower {
   #put(put: Put, nowMs: number): void {
     const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
     const before = this.mirror.get(recordKey(record));
-    const newest = this.mirror.greatestRank;
     const entry = this.mirror.set(entryOf(record, put.content.slice(), put.rank, nowMs));
     this.#seen?.add(entry.key);
     if (!isShared(record, this.settings.ownership)) {
@@ -171,7 +187,6 @@ export class Follower {
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
       const renewed = this.#seen === undefined && before !== undefined && before.rank !== put.rank;
       this.queue.add(entry.identity, { force: renewed, change: put.change });
-      if (put.rank < newest) this.#orderInDoubt = true;
     }
   }
 
@@ -198,6 +213,7 @@ export class Follower {
       }
     }
     this.#orderInDoubt = true;
+    this.#newestRank = this.mirror.greatestRank;
     this.synced = true;
     if (this.mirror.size === count && equalBytes(this.mirror.digest, digest)) {
       this.effects.log("state", `synchronised with ${peer}: ${count} records`);
@@ -242,8 +258,13 @@ export class Follower {
   }
 
   #mayAsk(topic: string, nowMs: number): boolean {
-    for (const [old, thenMs] of this.#askedMs) if (nowMs - thenMs >= ASK_AGAIN_MS) this.#askedMs.delete(old);
-    if (this.#askedMs.has(topic)) return false;
+    if (nowMs - this.#forgotMs >= ASK_AGAIN_MS) { // not at each question: there may be thousands
+      for (const [old, thenMs] of this.#askedMs) {
+        if (nowMs - thenMs >= ASK_AGAIN_MS) this.#askedMs.delete(old);
+      }
+      this.#forgotMs = nowMs;
+    }
+    if (nowMs - (this.#askedMs.get(topic) ?? -Infinity) < ASK_AGAIN_MS) return false;
     this.#askedMs.set(topic, nowMs);
     return true;
   }

@@ -403,6 +403,7 @@ export class Node {
     }
     this.inventory.reorder(keys);
     if (this.membership.role === "MASTER") this.#rankAgain(keys);
+    else this.#follower.doubtOrder();
   }
 
   /** Policies stand in the order of the kernel's dump: those that an event lost had moved are told again. */
