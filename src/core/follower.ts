@@ -3,6 +3,7 @@
  * nothing of roles: the node calls it while it is not master.
  */
 
+import { PeerError } from "../errors.ts";
 import { equalBytes } from "../record/address.ts";
 import { decodeIdentity, decodeRecord, encodeIdentity, encodePolicyAge } from "../record/encoding.ts";
 import type { Policy } from "../record/policy.ts";
@@ -22,6 +23,9 @@ import { slaveRecord } from "./slave_record.ts";
 
 /** An identity is asked about, and a snapshot asked for again, at most once in this time. */
 const ASK_AGAIN_MS = 10_000;
+
+/** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
+const GREATEST_RANK = 2 ** 52;
 
 export interface FollowerSettings {
   readonly ownership: Ownership;
@@ -74,7 +78,12 @@ export class Follower {
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
   }
 
-  /** Takes a change from a peer. What does not come from the followed master is acknowledged and dropped. */
+  /**
+   * Takes a change from a peer. What does not come from the followed master is acknowledged and dropped.
+   *
+   * @throws {PeerError | DecodeError} for a change that cannot be taken; the session has to end, so that the next
+   * snapshot brings what the change was about.
+   */
   take(peer: string, change: Change, nowMs: number): void {
     if (peer !== this.#master || !this.#began && change.type !== "snapshot-begin") {
       this.effects.send(peer, { type: "ack", change: change.change });
@@ -174,6 +183,7 @@ export class Follower {
   }
 
   #put(put: Put, nowMs: number): void {
+    if (put.rank > GREATEST_RANK) throw new PeerError(`rank ${put.rank} is too great`);
     const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
     const before = this.mirror.get(recordKey(record));
     const entry = this.mirror.set(entryOf(record, put.content.slice(), put.rank, nowMs));

@@ -145,6 +145,7 @@ export function recordOf(entry: MirrorEntry, nowMs: number): IpsecRecord {
   return decodeRecord(entry.identity.kind, entry.content, volatileOf(entry, nowMs)).record;
 }
 
+/** Whole seconds, as many as an age can state. */
 function secondsSince(thenMs: number, nowMs: number): number {
-  return Math.max(0, Math.floor((nowMs - thenMs) / 1000));
+  return Math.min(0xffffffff, Math.max(0, Math.floor((nowMs - thenMs) / 1000)));
 }

@@ -45,10 +45,14 @@ export interface NodeSettings {
   readonly sharedPrefixes: readonly Prefix[];
 }
 
-/** A dump of the own kernel under way: identities that events have touched since it began are not compared. */
+/** A dump of the own kernel that has been asked for. */
 interface DumpWindow {
+  /** Identities that events have touched since: they are not compared. */
   readonly touched: Set<string>;
+  /** There was a flush: it has to be done again. */
   spoiled: boolean;
+  /** The caller has been told; until then the end of an older dump may come. */
+  begun: boolean;
 }
 
 export class Node {
@@ -86,6 +90,7 @@ export class Node {
   }
 
   takeEffects(): readonly Effect[] {
+    if (this.#dump !== undefined) this.#dump.begun = true;
     return this.#effects.take();
   }
 
@@ -205,8 +210,7 @@ export class Node {
       case "policy-flush":
         return this.#flushed("policy", event.type, nowMs);
       case "unreadable":
-        this.#bump("unreadable records");
-        return this.#effects.log("error", `cannot synchronise ${event.what}: ${event.reason}`, event.reason);
+        return this.#cannotRead(event.what, event.reason);
       case "resync":
         this.#bump("resyncs");
         this.#effects.log("detail", `comparing with the kernel: ${event.reason}`);
@@ -217,7 +221,7 @@ export class Node {
   /** The dump that was asked for is complete: all records, oldest first. */
   dumped(records: readonly IpsecRecord[], nowMs: number): void {
     const dump = this.#dump;
-    if (dump === undefined) return;
+    if (dump === undefined || !dump.begun) return;
     if (dump.spoiled) return this.#beginDump();
     this.#dump = undefined;
     this.#compare(records, dump.touched, nowMs);
@@ -351,14 +355,15 @@ export class Node {
   }
 
   #beginDump(): void {
-    this.#dump = { touched: new Set(), spoiled: false };
+    this.#dump = { touched: new Set(), spoiled: false, begun: false };
     this.#kernelKnown = this.#kernelKnown && this.membership.role !== "MASTER";
     this.#effects.dump();
   }
 
   #learn(record: IpsecRecord, created: boolean, nowMs: number): void {
     const key = recordKey(record);
-    const content = encodeContent(record);
+    const content = this.#encode(record);
+    if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
     const shared = isShared(record, this.settings.ownership);
     const before = this.inventory.get(key);
     const isNew = created || before === undefined;
@@ -370,6 +375,22 @@ export class Node {
     } else if (!shared) this.#master.forget(key);
     else if (isSame) this.#master.recount(record, nowMs);
     else this.#master.learn(record, content, isNew, nowMs);
+  }
+
+  /** undefined for a record that has no binary form: nothing that can be synchronised is there. */
+  #encode(record: IpsecRecord): Uint8Array | undefined {
+    try {
+      return encodeContent(record);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#cannotRead(describe(identityOf(record)), error.message);
+      return undefined;
+    }
+  }
+
+  #cannotRead(what: string, reason: string): void {
+    this.#bump("unreadable records");
+    this.#effects.log("error", `cannot synchronise ${what}: ${reason}`, reason);
   }
 
   #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {

@@ -6,6 +6,9 @@ import type { Limits } from "../record/sa.ts";
 /** How much longer than on the master an SA lives on a slave whose master fell silent. */
 export const SLAVE_GRACE_SECONDS = 60n;
 
+/** Limits have 64 bits. */
+const MAX_SECONDS = 2n ** 64n - 1n;
+
 /** The record as a slave's kernel gets it: no soft limits, hard time limits later, all else alike. */
 export function slaveRecord(record: IpsecRecord): IpsecRecord {
   return record.kind === "sa"
@@ -14,9 +17,10 @@ export function slaveRecord(record: IpsecRecord): IpsecRecord {
 }
 
 function extend(limits: Limits): Limits {
-  return {
-    ...limits,
-    addSeconds: limits.addSeconds === undefined ? undefined : limits.addSeconds + SLAVE_GRACE_SECONDS,
-    useSeconds: limits.useSeconds === undefined ? undefined : limits.useSeconds + SLAVE_GRACE_SECONDS,
-  };
+  return { ...limits, addSeconds: later(limits.addSeconds), useSeconds: later(limits.useSeconds) };
+}
+
+function later(seconds: bigint | undefined): bigint | undefined {
+  if (seconds === undefined) return undefined;
+  return seconds + SLAVE_GRACE_SECONDS < MAX_SECONDS ? seconds + SLAVE_GRACE_SECONDS : MAX_SECONDS;
 }
