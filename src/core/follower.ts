@@ -128,11 +128,15 @@ export class Follower {
     if (!step.shared) this.#displaced.delete(step.key);
   }
 
-  /** The kernel would not have the record. It stays in the mirror, marked; the master is told. */
-  refuse(key: string, reason: string): void {
+  /**
+   * The record cannot be had here. It stays in the mirror, marked, and the master is told; what stood in its place
+   * before is not the master's any more and goes.
+   */
+  refuse(key: string, reason: string, change?: number): void {
     const entry = this.mirror.get(key);
     if (entry === undefined) return;
     this.mirror.mark(key, reason);
+    if (this.inventory.get(key)?.shared === true) this.queue.add(entry.identity, { remove: true, change });
     this.effects.log("error", `refused ${describe(entry.identity)}: ${reason}`, `refused ${reason}`);
     if (this.#master === undefined) return;
     const { kind } = entry.identity;
@@ -167,14 +171,17 @@ export class Follower {
 
   /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
   kernelLost(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    const key = identityKey(identity);
-    this.#displaced.delete(key); // its daemon has deleted what it thought was its own
-    if (!this.mirror.get(key)) return;
+    if (!this.mirror.get(identityKey(identity))) return;
     if (expired) this.#ask(identity, nowMs);
     else this.queue.add(identity);
   }
 
-  /** This node becomes master: local policies that were replaced are its IKE daemon's business now. */
+  /** A policy's own daemon has deleted or replaced it: what a shared one displaced is not to be put back. */
+  undisplace(key: string): void {
+    this.#displaced.delete(key);
+  }
+
+  /** This node becomes master. */
   retire(): void {
     this.#master = undefined;
     this.#began = false;
@@ -189,9 +196,9 @@ export class Follower {
     const entry = this.mirror.set(entryOf(record, put.content.slice(), put.rank, nowMs));
     this.#seen?.add(entry.key);
     if (!isShared(record, this.settings.ownership)) {
-      this.refuse(entry.key, "local by this node's settings");
+      this.refuse(entry.key, "local by this node's settings", put.change);
     } else if (refusal !== undefined) {
-      this.refuse(entry.key, refusal);
+      this.refuse(entry.key, refusal, put.change);
     } else {
       this.guard.set(entry.key, record);
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END

@@ -372,7 +372,10 @@ export class Node {
     if (shared) this.#guard.set(key, record);
     if (this.membership.role !== "MASTER") {
       if (!isSame) this.#follower.kernelChanged(key);
-    } else if (!shared) this.#master.forget(key);
+      return;
+    }
+    if (!isSame) this.#follower.undisplace(key);
+    if (!shared) this.#master.forget(key);
     else if (isSame) this.#master.recount(record, nowMs);
     else this.#master.learn(record, content, isNew, nowMs);
   }
@@ -397,6 +400,7 @@ export class Node {
     const key = identityKey(identity);
     this.#dump?.touched.add(key);
     const item = this.inventory.delete(key);
+    this.#follower.undisplace(key);
     if (this.membership.role !== "MASTER") this.#follower.kernelLost(identity, expired, nowMs);
     else if (item !== undefined) this.#master.forget(key); // else refused here: it was never there
     this.#unguard(key);
@@ -405,7 +409,10 @@ export class Node {
   #flushed(kind: "sa" | "policy", selector: number, nowMs: number): void {
     if (this.#dump !== undefined) this.#dump.spoiled = true;
     const items = [...this.inventory.values()].filter(({ identity }) => covers(kind, selector, identity));
-    for (const { key } of items) this.inventory.delete(key);
+    for (const { key } of items) {
+      this.inventory.delete(key);
+      this.#follower.undisplace(key);
+    }
     if (this.membership.role === "MASTER") {
       this.#master.flushed(kind, selector, items.filter(({ shared }) => shared).map(({ key }) => key));
     } else for (const { identity } of items) this.#follower.kernelLost(identity, false, nowMs);
@@ -449,7 +456,6 @@ export class Node {
     } else if (step.content === undefined) {
       this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);
     } else {
-      this.inventory.delete(step.key);
       this.#follower.refuse(step.key, result.reason);
     }
   }
