@@ -14,6 +14,8 @@ export class Master {
   readonly #outboxes = new Map<string, Outbox>();
   /** Peers that asked for a snapshot while there was none to give. */
   readonly #asked = new Set<string>();
+  /** Outboxes begin their numbers here: an acknowledgement for an earlier one may still be on its way. */
+  #lastChange = 0;
 
   constructor(readonly mirror: Mirror, private readonly flushIsSent: boolean) {}
 
@@ -23,7 +25,7 @@ export class Master {
       this.#asked.add(peer);
       return;
     }
-    const outbox = this.#outboxes.get(peer) ?? new Outbox();
+    const outbox = this.#outboxes.get(peer) ?? new Outbox(this.#lastChange);
     outbox.snapshot(this.mirror, epoch);
     this.#outboxes.set(peer, outbox);
   }
@@ -34,15 +36,16 @@ export class Master {
     this.#asked.clear();
   }
 
+  /** The session is gone, or the peer is master too. */
   leave(peer: string): void {
+    this.#lastChange = Math.max(this.#lastChange, this.#outboxes.get(peer)?.lastChange ?? 0);
     this.#outboxes.delete(peer);
     this.#asked.delete(peer);
   }
 
   /** No master any more. */
   retire(): void {
-    this.#outboxes.clear();
-    this.#asked.clear();
+    for (const peer of [...this.#outboxes.keys(), ...this.#asked]) this.leave(peer);
   }
 
   outbox(peer: string): Outbox | undefined {

@@ -27,7 +27,17 @@ export class Outbox {
   readonly #pending = new Map<string, Pending>();
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
   #flightBytes = 0;
-  #change = 0;
+  #change: number;
+
+  /** Changes are numbered from `lastChange + 1`. */
+  constructor(lastChange = 0) {
+    this.#change = lastChange;
+  }
+
+  /** The number of the last change that was sent. */
+  get lastChange(): number {
+    return this.#change;
+  }
 
   /** Changes that wait to be sent or acknowledged. */
   get lagChanges(): number {

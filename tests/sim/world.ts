@@ -180,7 +180,9 @@ export class World {
         gateway.dumpAtMs = this.nowMs + this.random() * 200;
       } else if (effect.kind === "send") {
         this.#send(gateway, this.#named(effect.peer), effect.message);
-      } else if (effect.kind === "close") this.#breakSession(gateway, this.#named(effect.peer));
+      } else if (effect.kind === "close") {
+        throw new Error(`${gateway.name} closes ${effect.peer}: ${effect.reason}`);
+      }
     }
   }
 
