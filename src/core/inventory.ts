@@ -25,12 +25,9 @@ export class Inventory {
     return this.#items.get(key);
   }
 
+  /** Oldest first. */
   values(): IterableIterator<Item> {
     return this.#items.values();
-  }
-
-  get size(): number {
-    return this.#items.size;
   }
 
   /** Notes what the kernel holds now. `created`: as a new object, so it takes the newest place. */
@@ -38,6 +35,7 @@ export class Inventory {
     const key = identityKey(identity);
     const before = this.#items.get(key);
     const seq = before === undefined || created ? ++this.#seq : before.seq;
+    if (seq !== before?.seq) this.#items.delete(key);
     this.#items.set(key, { key, identity, content, shared, seq });
     if (identity.kind !== "sa") return;
     const triple = saTriple(identity.id);
@@ -50,7 +48,8 @@ export class Inventory {
   reorder(keys: ReadonlySet<string>): void {
     const newer = [...this.#items.values()].filter(({ key }) => !keys.has(key));
     const older = [...keys].map((key) => this.#items.get(key)).filter((item) => item !== undefined);
-    for (const item of [...older, ...newer.toSorted((a, b) => a.seq - b.seq)]) {
+    for (const item of [...older, ...newer]) {
+      this.#items.delete(item.key);
       this.#items.set(item.key, { ...item, seq: ++this.#seq });
     }
   }

@@ -58,11 +58,6 @@ export class Membership {
     this.#members.delete(peer);
   }
 
-  /** The role that a live peer has stated. */
-  roleOf(peer: string): Role | undefined {
-    return this.#members.get(peer)?.state?.role;
-  }
-
   /**
    * Takes a peer's STATE.
    *

@@ -95,11 +95,6 @@ export class Mirror {
     return entry;
   }
 
-  clear(): void {
-    this.#entries.clear();
-    this.#digest.fill(0);
-  }
-
   #toggle(digest: Uint8Array): void {
     digest.forEach((byte, i) => this.#digest[i]! ^= byte);
   }

@@ -4,33 +4,21 @@
  * events → `takeEffects`, `nextChanges` → kernel → `applied`, `collect` → peers.
  */
 
-import { equalBytes } from "../record/address.ts";
-import {
-  decodeIdentity,
-  decodeRecord,
-  encodeContent,
-  encodePolicyAge,
-  encodeSaCounters,
-} from "../record/encoding.ts";
-import {
-  identityKey,
-  identityOf,
-  type IpsecRecord,
-  type RecordIdentity,
-  recordKey,
-} from "../record/record.ts";
+import { decodeIdentity, decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
+import type { IpsecRecord } from "../record/record.ts";
 import type { Address, Prefix } from "../record/address.ts";
-import type { KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
+import type { Counters, KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Follower } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
 import { Inventory, type Item } from "./inventory.ts";
-import { covers, Master } from "./master.ts";
+import { Master } from "./master.ts";
 import { Membership } from "./membership.ts";
 import { Mirror } from "./mirror.ts";
-import { isShared, type Ownership } from "./ownership.ts";
+import { OwnKernel } from "./own_kernel.ts";
+import type { Ownership } from "./ownership.ts";
 import type { Step } from "./plan.ts";
 import { ApplyQueue } from "./queue.ts";
 
@@ -45,30 +33,18 @@ export interface NodeSettings {
   readonly sharedPrefixes: readonly Prefix[];
 }
 
-/** A dump of the own kernel that has been asked for. */
-interface DumpWindow {
-  /** Identities that events have touched since: they are not compared. */
-  readonly touched: Set<string>;
-  /** There was a flush: it has to be done again. */
-  spoiled: boolean;
-  /** The caller has been told; until then the end of an older dump may come. */
-  begun: boolean;
-}
-
 export class Node {
   readonly mirror = new Mirror();
   readonly inventory = new Inventory();
   readonly membership: Membership;
   /** How often what happened, by name. */
-  readonly counters: Record<string, number> = {};
+  readonly counters: Counters = {};
   readonly #queue = new ApplyQueue();
   readonly #effects = new Effects();
   readonly #guard: GuardBook;
   readonly #master: Master;
   readonly #follower: Follower;
-  #dump: DumpWindow | undefined;
-  /** The inventory has been compared with the kernel since the start or the last overrun. */
-  #kernelKnown = false;
+  readonly #kernel: OwnKernel;
   #steps: { readonly key: string; readonly steps: readonly Step[] }[] = [];
   #followedSession = "";
   readonly #sessions = new Map<string, number>();
@@ -78,19 +54,29 @@ export class Node {
     this.membership = new Membership(settings.nodeId, settings.peers);
     this.#guard = new GuardBook(settings.sharedPrefixes);
     this.#master = new Master(this.mirror, settings.flushMode !== "never");
-    const follower = { ownership: settings.ownership, sweep: settings.flushMode === "startup" };
     this.#follower = new Follower(
-      follower,
+      { ownership: settings.ownership, sweep: settings.flushMode === "startup" },
       this.mirror,
       this.inventory,
       this.#queue,
       this.#guard,
       this.#effects,
     );
+    this.#kernel = new OwnKernel({
+      ownership: settings.ownership,
+      membership: this.membership,
+      mirror: this.mirror,
+      inventory: this.inventory,
+      guard: this.#guard,
+      master: this.#master,
+      follower: this.#follower,
+      effects: this.#effects,
+      counters: this.counters,
+    });
   }
 
   takeEffects(): readonly Effect[] {
-    if (this.#dump !== undefined) this.#dump.begun = true;
+    this.#kernel.dumpBegins();
     return this.#effects.take();
   }
 
@@ -101,7 +87,7 @@ export class Node {
 
   /** Whether `nextChanges` has work to do. */
   get busy(): boolean {
-    return this.#kernelKnown && this.#queue.size > 0;
+    return this.#kernel.known && this.#queue.size > 0;
   }
 
   // --- role ---
@@ -193,39 +179,16 @@ export class Node {
 
   /** Events of the own kernel are subscribed: compare with a dump. */
   start(): void {
-    this.#beginDump();
+    this.#kernel.beginDump();
   }
 
   kernelEvent(event: KernelEvent, nowMs: number): void {
-    switch (event.kind) {
-      case "record":
-        this.#dump?.touched.add(recordKey(event.record));
-        return this.#learn(event.record, event.created, nowMs);
-      case "sa-gone":
-        return this.#lose({ kind: "sa", id: event.id }, event.expired, nowMs);
-      case "policy-gone":
-        return this.#lose({ kind: "policy", id: event.id }, event.expired, nowMs);
-      case "sa-flush":
-        return this.#flushed("sa", event.protocol, nowMs);
-      case "policy-flush":
-        return this.#flushed("policy", event.type, nowMs);
-      case "unreadable":
-        return this.#cannotRead(event.what, event.reason);
-      case "resync":
-        this.#bump("resyncs");
-        this.#effects.log("detail", `comparing with the kernel: ${event.reason}`);
-        this.#beginDump();
-    }
+    this.#kernel.event(event, nowMs);
   }
 
   /** The dump that was asked for is complete: all records, oldest first. */
   dumped(records: readonly IpsecRecord[], nowMs: number): void {
-    const dump = this.#dump;
-    if (dump === undefined || !dump.begun) return;
-    if (dump.spoiled) return this.#beginDump();
-    this.#dump = undefined;
-    this.#compare(records, dump.touched, nowMs);
-    this.#kernelKnown = true;
+    if (!this.#kernel.dumped(records, nowMs)) return;
     if (this.membership.acting) this.#master.complete(this.membership.epoch);
     this.#refollow();
   }
@@ -234,7 +197,7 @@ export class Node {
   nextChanges(limit: number, nowMs: number): KernelChange[] {
     const changes: KernelChange[] = [];
     // looking at a record that stands already is work too: at most four looks for each change
-    for (let looks = 0; this.#kernelKnown && looks < limit * 4 && changes.length < limit; looks++) {
+    for (let looks = 0; this.#kernel.known && looks < limit * 4 && changes.length < limit; looks++) {
       const waiting = this.#queue.shift();
       if (waiting === undefined) break;
       const steps = this.#follower.plan(waiting, nowMs);
@@ -287,7 +250,7 @@ export class Node {
   /** This node acts as master in a new epoch. */
   #raised(reason: string): void {
     this.#effects.log("state", `master in epoch ${this.membership.epoch}: ${reason}`);
-    if (this.#kernelKnown) this.#master.complete(this.membership.epoch);
+    if (this.#kernel.known) this.#master.complete(this.membership.epoch);
     this.#announce();
   }
 
@@ -297,7 +260,7 @@ export class Node {
 
   /** Asks the followed master for everything when it, its epoch or its session is another than before. */
   #refollow(): void {
-    const peer = this.#kernelKnown ? this.membership.followed : undefined;
+    const peer = this.#kernel.known ? this.membership.followed : undefined;
     const session = peer === undefined ? "" : `${peer} ${this.#sessions.get(peer)} ${this.membership.epoch}`;
     if (session === this.#followedSession) return;
     this.#followedSession = session;
@@ -310,7 +273,7 @@ export class Node {
   #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
     if (this.membership.role !== "MASTER") return;
     if (identities.length === 0) {
-      const ready = this.membership.acting && this.#kernelKnown;
+      const ready = this.membership.acting && this.#kernel.known;
       return this.#master.join(peer, ready ? this.membership.epoch : undefined);
     }
     const outbox = this.#master.outbox(peer);
@@ -339,7 +302,7 @@ export class Node {
     }
     this.#follower.retire();
     this.#followedSession = "";
-    this.#beginDump();
+    this.#kernel.beginDump();
   }
 
   #stepDown(): void {
@@ -354,115 +317,17 @@ export class Node {
     else this.#master.learn(decodeBare(identity.kind, content), content, true, nowMs);
   }
 
-  #beginDump(): void {
-    this.#dump = { touched: new Set(), spoiled: false, begun: false };
-    this.#kernelKnown = this.#kernelKnown && this.membership.role !== "MASTER";
-    this.#effects.dump();
-  }
-
-  #learn(record: IpsecRecord, created: boolean, nowMs: number): void {
-    const key = recordKey(record);
-    const content = this.#encode(record);
-    if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
-    const shared = isShared(record, this.settings.ownership);
-    const before = this.inventory.get(key);
-    const isNew = created || before === undefined;
-    const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
-    this.inventory.set(identityOf(record), content, shared, isNew);
-    if (shared) this.#guard.set(key, record);
-    if (this.membership.role !== "MASTER") {
-      if (!isSame) this.#follower.kernelChanged(key);
-      return;
-    }
-    if (!isSame) this.#follower.undisplace(key);
-    if (!shared) this.#master.forget(key);
-    else if (isSame) this.#master.recount(record, nowMs);
-    else this.#master.learn(record, content, isNew, nowMs);
-  }
-
-  /** undefined for a record that has no binary form: nothing that can be synchronised is there. */
-  #encode(record: IpsecRecord): Uint8Array | undefined {
-    try {
-      return encodeContent(record);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.#cannotRead(describe(identityOf(record)), error.message);
-      return undefined;
-    }
-  }
-
-  #cannotRead(what: string, reason: string): void {
-    this.#bump("unreadable records");
-    this.#effects.log("error", `cannot synchronise ${what}: ${reason}`, reason);
-  }
-
-  #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    const key = identityKey(identity);
-    this.#dump?.touched.add(key);
-    const item = this.inventory.delete(key);
-    this.#follower.undisplace(key);
-    if (this.membership.role !== "MASTER") this.#follower.kernelLost(identity, expired, nowMs);
-    else if (item !== undefined) this.#master.forget(key); // else refused here: it was never there
-    this.#unguard(key);
-  }
-
-  #flushed(kind: "sa" | "policy", selector: number, nowMs: number): void {
-    if (this.#dump !== undefined) this.#dump.spoiled = true;
-    const items = [...this.inventory.values()].filter(({ identity }) => covers(kind, selector, identity));
-    for (const { key } of items) {
-      this.inventory.delete(key);
-      this.#follower.undisplace(key);
-    }
-    if (this.membership.role === "MASTER") {
-      this.#master.flushed(kind, selector, items.filter(({ shared }) => shared).map(({ key }) => key));
-    } else for (const { identity } of items) this.#follower.kernelLost(identity, false, nowMs);
-    for (const { key } of items) this.#unguard(key);
-  }
-
-  /** Brings inventory, and as master the mirror, to what a dump shows; events since its beginning win. */
-  #compare(records: readonly IpsecRecord[], touched: ReadonlySet<string>, nowMs: number): void {
-    const found = records.map((record) => ({ record, key: recordKey(record) })).filter(({ key }) =>
-      !touched.has(key)
-    );
-    for (const { record } of found) this.#learn(record, false, nowMs);
-    const keys = new Set(found.map(({ key }) => key));
-    for (const { key, identity } of [...this.inventory.values()]) {
-      if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
-    }
-    this.inventory.reorder(keys);
-    if (this.membership.role === "MASTER") this.#rankAgain(keys);
-    else this.#follower.doubtOrder();
-  }
-
-  /** Policies stand in the order of the kernel's dump: those that an event lost had moved are told again. */
-  #rankAgain(keys: ReadonlySet<string>): void {
-    let last = 0;
-    for (const key of keys) {
-      const entry = this.mirror.get(key);
-      if (entry?.identity.kind !== "policy") continue;
-      if (entry.rank < last) {
-        this.#master.touch(this.mirror.set({ ...entry, rank: this.mirror.nextRank() }).identity);
-      }
-      last = this.mirror.get(key)!.rank;
-    }
-  }
-
   #stepped(step: Step, result: KernelResult): void {
-    this.#dump?.touched.add(step.key);
+    this.#kernel.touched(step.key);
     this.#bump(result.ok ? "changes applied" : "changes refused");
     if (result.ok) {
       this.#follower.stepped(step);
-      this.#unguard(step.key);
+      this.#kernel.unguard(step.key);
     } else if (step.content === undefined) {
       this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);
     } else {
       this.#follower.refuse(step.key, result.reason);
     }
-  }
-
-  /** A record that neither kernel nor mirror holds needs no guard. */
-  #unguard(key: string): void {
-    if (this.inventory.get(key) === undefined && this.mirror.get(key) === undefined) this.#guard.delete(key);
   }
 
   #bump(what: string): void {

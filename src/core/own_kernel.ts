@@ -1,0 +1,220 @@
+/**
+ * What the own kernel says, in events and dumps: keeps the inventory and the guard's book, and tells the side that
+ * is in charge, the master's or the slave's.
+ */
+
+import type { Counters, KernelEvent } from "../ports.ts";
+import { equalBytes } from "../record/address.ts";
+import { encodeContent } from "../record/encoding.ts";
+import {
+  identityKey,
+  identityOf,
+  type IpsecRecord,
+  type RecordIdentity,
+  recordKey,
+} from "../record/record.ts";
+import { saTriple } from "../record/sa.ts";
+import { describe } from "./describe.ts";
+import type { Effects } from "./effect.ts";
+import type { Follower } from "./follower.ts";
+import type { GuardBook } from "./guard_book.ts";
+import type { Inventory } from "./inventory.ts";
+import { covers, type Master } from "./master.ts";
+import type { Membership } from "./membership.ts";
+import type { Mirror } from "./mirror.ts";
+import { isShared, type Ownership } from "./ownership.ts";
+
+/** What an own kernel works on. */
+export interface OwnKernelParts {
+  readonly ownership: Ownership;
+  readonly membership: Membership;
+  readonly mirror: Mirror;
+  readonly inventory: Inventory;
+  readonly guard: GuardBook;
+  readonly master: Master;
+  readonly follower: Follower;
+  readonly effects: Effects;
+  readonly counters: Counters;
+}
+
+/** A dump that has been asked for. */
+interface DumpWindow {
+  /** Identities that events have touched since: they are not compared. */
+  readonly touched: Set<string>;
+  /** There was a flush: it has to be done again. */
+  spoiled: boolean;
+  /** The caller has been told; until then the end of an older dump may come. */
+  begun: boolean;
+}
+
+export class OwnKernel {
+  /** The inventory has been compared with the kernel: as slave since the start, as master since the last doubt. */
+  known = false;
+  #dump: DumpWindow | undefined;
+
+  constructor(private readonly parts: OwnKernelParts) {}
+
+  /** Asks for a dump, from its beginning when one is under way. */
+  beginDump(): void {
+    this.#dump = { touched: new Set(), spoiled: false, begun: false };
+    this.known = this.known && !this.#isMaster;
+    this.parts.effects.dump();
+  }
+
+  /** The effects are with the caller: what it dumps from now on is the dump that was asked for. */
+  dumpBegins(): void {
+    if (this.#dump !== undefined) this.#dump.begun = true;
+  }
+
+  /** A dump is complete: all records, oldest first. @returns whether it was the one that was asked for. */
+  dumped(records: readonly IpsecRecord[], nowMs: number): boolean {
+    const dump = this.#dump;
+    if (dump === undefined || !dump.begun) return false;
+    if (dump.spoiled) {
+      this.beginDump();
+      return false;
+    }
+    this.#dump = undefined;
+    this.#compare(records, dump.touched, nowMs);
+    this.known = true;
+    return true;
+  }
+
+  event(event: KernelEvent, nowMs: number): void {
+    switch (event.kind) {
+      case "record":
+        this.touched(recordKey(event.record));
+        return this.#learn(event.record, event.created, nowMs);
+      case "sa-gone":
+        return this.#lose({ kind: "sa", id: event.id }, event.expired, nowMs);
+      case "policy-gone":
+        return this.#lose({ kind: "policy", id: event.id }, event.expired, nowMs);
+      case "sa-flush":
+        return this.#flushed("sa", event.protocol, nowMs);
+      case "policy-flush":
+        return this.#flushed("policy", event.type, nowMs);
+      case "unreadable":
+        return this.#cannotRead(event.what, event.reason);
+      case "resync":
+        this.#bump("resyncs");
+        this.parts.effects.log("detail", `comparing with the kernel: ${event.reason}`);
+        this.beginDump();
+    }
+  }
+
+  /** This identity has changed since the dump began. */
+  touched(key: string): void {
+    this.#dump?.touched.add(key);
+  }
+
+  /** A record that neither kernel nor mirror holds needs no guard. */
+  unguard(key: string): void {
+    const { inventory, mirror, guard } = this.parts;
+    if (inventory.get(key) === undefined && mirror.get(key) === undefined) guard.delete(key);
+  }
+
+  get #isMaster(): boolean {
+    return this.parts.membership.role === "MASTER";
+  }
+
+  #learn(record: IpsecRecord, created: boolean, nowMs: number): void {
+    const { inventory, master, follower } = this.parts;
+    const key = recordKey(record);
+    const content = this.#encode(record);
+    if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
+    const shared = isShared(record, this.parts.ownership);
+    const before = inventory.get(key);
+    const isNew = created || before === undefined;
+    const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
+    inventory.set(identityOf(record), content, shared, isNew);
+    if (shared) this.parts.guard.set(key, record);
+    if (!this.#isMaster) {
+      if (!isSame) follower.kernelChanged(key);
+      return;
+    }
+    if (!isSame) follower.undisplace(key);
+    if (!shared) master.forget(key);
+    else if (isSame) master.recount(record, nowMs);
+    else master.learn(record, content, isNew, nowMs);
+  }
+
+  /** undefined for a record that has no binary form: nothing that can be synchronised is there. */
+  #encode(record: IpsecRecord): Uint8Array | undefined {
+    try {
+      return encodeContent(record);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#cannotRead(describe(identityOf(record)), error.message);
+      return undefined;
+    }
+  }
+
+  #cannotRead(what: string, reason: string): void {
+    this.#bump("unreadable records");
+    this.parts.effects.log("error", `cannot synchronise ${what}: ${reason}`, reason);
+  }
+
+  #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
+    const { inventory, master, follower } = this.parts;
+    const key = identityKey(identity);
+    this.touched(key);
+    const item = inventory.delete(key);
+    follower.undisplace(key);
+    if (!this.#isMaster) follower.kernelLost(identity, expired, nowMs);
+    else if (item !== undefined) master.forget(key); // else refused here: it was never there
+    this.unguard(key);
+  }
+
+  #flushed(kind: "sa" | "policy", selector: number, nowMs: number): void {
+    const { inventory, master, follower } = this.parts;
+    if (this.#dump !== undefined) this.#dump.spoiled = true;
+    const items = [...inventory.values()].filter(({ identity }) => covers(kind, selector, identity));
+    for (const { key } of items) {
+      inventory.delete(key);
+      follower.undisplace(key);
+    }
+    if (this.#isMaster) {
+      master.flushed(kind, selector, items.filter(({ shared }) => shared).map(({ key }) => key));
+    } else for (const { identity } of items) follower.kernelLost(identity, false, nowMs);
+    for (const { key } of items) this.unguard(key);
+  }
+
+  /** Brings inventory, and as master the mirror, to what a dump shows; events since its beginning win. */
+  #compare(records: readonly IpsecRecord[], touched: ReadonlySet<string>, nowMs: number): void {
+    const { inventory, follower } = this.parts;
+    const found = records.map((record) => ({ record, key: recordKey(record) })).filter(({ key }) =>
+      !touched.has(key)
+    );
+    for (const { record } of found) this.#learn(record, false, nowMs);
+    const keys = new Set(found.map(({ key }) => key));
+    for (const { key, identity } of [...inventory.values()]) {
+      if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
+    }
+    inventory.reorder(keys);
+    if (this.#isMaster) this.#rankAgain(keys);
+    else follower.doubtOrder();
+  }
+
+  /**
+   * Policies, and SAs that differ in their mark only, stand in the order of the dump: those that an event lost had
+   * moved are told again.
+   */
+  #rankAgain(keys: ReadonlySet<string>): void {
+    const { mirror, master } = this.parts;
+    const greatest = new Map<string, number>();
+    for (const key of keys) {
+      const entry = mirror.get(key);
+      if (entry === undefined) continue;
+      const among = entry.identity.kind === "sa" ? saTriple(entry.identity.id) : "policies";
+      const moved = entry.rank < (greatest.get(among) ?? 0);
+      const rank = moved ? mirror.nextRank() : entry.rank;
+      if (moved) master.touch(mirror.set({ ...entry, rank }).identity);
+      greatest.set(among, rank);
+    }
+  }
+
+  #bump(what: string): void {
+    const { counters } = this.parts;
+    counters[what] = (counters[what] ?? 0) + 1;
+  }
+}
