@@ -2,6 +2,7 @@
 
 import type { Message } from "../wire/native/message.ts";
 
+/** One thing to do. Effects are done in their order. */
 export type Effect =
   /** Goes before all data that waits for this peer. */
   | { readonly kind: "send"; readonly peer: string; readonly message: Message }

@@ -27,18 +27,22 @@ const ASK_AGAIN_MS = 10_000;
 /** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
 const GREATEST_RANK = 2 ** 52;
 
+/** What of the configuration a slave goes by. */
 export interface FollowerSettings {
   readonly ownership: Ownership;
   /** `flushmode startup`: a snapshot's END removes what is neither the master's nor local. */
   readonly sweep: boolean;
 }
 
+/** A slave and its master, if it has one. `follow` says whom; then changes come by `take`, kernel steps go by `plan`. */
 export class Follower {
   /** Peer whose data is taken, once it has been asked for everything. */
   #master: string | undefined;
   /** undefined before BEGIN and after END: keys that the snapshot has named. */
   #seen: Set<string> | undefined;
   #began = false;
+  /** The last snapshot did not add up, and no other has been asked for. */
+  #unequal = false;
   #received = 0;
   #acked = 0;
   /** A complete snapshot of the followed master has been taken in. */
@@ -73,6 +77,7 @@ export class Follower {
     this.#received = 0;
     this.#acked = 0;
     this.#newestRank = 0;
+    this.#unequal = false;
     this.synced = false;
     this.queue.forgetOwed();
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
@@ -98,6 +103,13 @@ export class Follower {
       this.#began = true;
       this.#seen = new Set();
     }
+  }
+
+  /** Time goes by: asks for another snapshot when the last one did not add up. */
+  tick(nowMs: number): void {
+    if (this.#master === undefined || !this.#unequal || !this.#mayAsk("snapshot", nowMs)) return;
+    this.#unequal = false;
+    this.effects.send(this.#master, { type: "want", identities: [] });
   }
 
   /** The kernel steps for one waiting identity; an empty list when it holds what it should. */
@@ -219,7 +231,8 @@ export class Follower {
 
   /** What the snapshot did not name is not there; and in the end both mirrors have to be equal. */
   #end(peer: string, { change, count, digest }: SnapshotEnd, nowMs: number): void {
-    const seen = this.#seen ?? new Set();
+    const seen = this.#seen;
+    if (seen === undefined) throw new PeerError("ends a snapshot that it has not begun");
     this.#seen = undefined;
     for (const { key, identity } of [...this.mirror.values()]) {
       if (!seen.has(key)) this.#remove(identity, change);
@@ -231,16 +244,15 @@ export class Follower {
     }
     this.#orderInDoubt = true;
     this.#newestRank = this.mirror.greatestRank;
-    this.synced = true;
-    if (this.mirror.size === count && equalBytes(this.mirror.digest, digest)) {
+    this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
+    this.#unequal = !this.synced;
+    if (this.synced) {
       this.effects.log("state", `synchronised with ${peer}: ${count} records`);
       return;
     }
-    this.effects.log(
-      "error",
-      `snapshot of ${peer} does not add up: ${this.mirror.size} records, not ${count}`,
-    );
-    if (this.#mayAsk("snapshot", nowMs)) this.effects.send(peer, { type: "want", identities: [] });
+    const sizes = `${this.mirror.size} records, not ${count}`;
+    this.effects.log("error", `snapshot of ${peer} does not add up: ${sizes}`);
+    this.tick(nowMs);
   }
 
   #remove(identity: RecordIdentity, change: number): void {

@@ -21,6 +21,7 @@ interface Counts {
   source: number;
 }
 
+/** Counts what the records of mirror and kernel say of each address. */
 export class GuardBook {
   readonly #claims = new Map<string, readonly Claim[]>();
   readonly #counts = new Map<string, Counts>();

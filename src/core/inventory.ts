@@ -15,6 +15,7 @@ export interface Item {
   readonly seq: number;
 }
 
+/** The items by identity. */
 export class Inventory {
   readonly #items = new Map<string, Item>();
   /** SAs that share destination, protocol and SPI: the kernel tells them apart by matching marks only. */

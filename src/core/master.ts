@@ -10,6 +10,7 @@ import type { Message } from "../wire/native/message.ts";
 import { birthOf, entryOf, type Mirror } from "./mirror.ts";
 import { Outbox } from "./outbox.ts";
 
+/** Mirror and outboxes of a master. */
 export class Master {
   readonly #outboxes = new Map<string, Outbox>();
   /** Peers that asked for a snapshot while there was none to give. */

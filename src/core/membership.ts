@@ -22,6 +22,7 @@ interface Member {
 
 const NOBODY = "0".repeat(32);
 
+/** This node and its live peers. */
 export class Membership {
   role: Role = "INIT";
   /** The epoch that this node stands in. */

@@ -29,6 +29,7 @@ export interface MirrorEntry extends Birth {
   readonly digest: Uint8Array;
 }
 
+/** The entries by identity, their count and digest. */
 export class Mirror {
   readonly #entries = new Map<string, MirrorEntry>();
   readonly #digest = new Uint8Array(16);

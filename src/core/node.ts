@@ -22,6 +22,7 @@ import type { Ownership } from "./ownership.ts";
 import type { Step } from "./plan.ts";
 import { ApplyQueue } from "./queue.ts";
 
+/** What a node is made from. */
 export interface NodeSettings {
   /** 32 hexadecimal digits, random per process start. */
   readonly nodeId: string;
@@ -33,6 +34,7 @@ export interface NodeSettings {
   readonly sharedPrefixes: readonly Prefix[];
 }
 
+/** The whole of a gateway's decisions. */
 export class Node {
   readonly mirror = new Mirror();
   readonly inventory = new Inventory();
@@ -75,6 +77,7 @@ export class Node {
     });
   }
 
+  /** What the caller has to do now, in this order. */
   takeEffects(): readonly Effect[] {
     this.#kernel.dumpBegins();
     return this.#effects.take();
@@ -92,6 +95,7 @@ export class Node {
 
   // --- role ---
 
+  /** The tracker says so. */
   setRole(role: Role, reason: string, nowMs: number): void {
     const before = this.membership.role;
     if (!this.membership.setRole(role, nowMs)) return;
@@ -106,6 +110,7 @@ export class Node {
   /** Time goes by; call it at least every second, and after every wait. */
   tick(nowMs: number): void {
     if (this.membership.tick(nowMs)) this.#raised("all peers heard");
+    this.#follower.tick(nowMs);
   }
 
   // --- peers ---
@@ -182,6 +187,7 @@ export class Node {
     this.#kernel.beginDump();
   }
 
+  /** Something has happened in the kernel that was not this node's own change. */
   kernelEvent(event: KernelEvent, nowMs: number): void {
     this.#kernel.event(event, nowMs);
   }
@@ -313,7 +319,7 @@ export class Node {
   /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
   #adopt({ key, identity, content }: Item, nowMs: number): void {
     const entry = this.mirror.get(key);
-    if (entry !== undefined) this.mirror.set({ ...entry, content });
+    if (entry !== undefined) this.mirror.set({ ...entry, content, refused: undefined });
     else this.#master.learn(decodeBare(identity.kind, content), content, true, nowMs);
   }
 

@@ -23,6 +23,7 @@ type Pending =
 const BEGIN = "begin";
 const END = "end";
 
+/** What one peer has still to be told, and what it has not acknowledged yet. */
 export class Outbox {
   readonly #pending = new Map<string, Pending>();
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];

@@ -47,6 +47,7 @@ interface DumpWindow {
   begun: boolean;
 }
 
+/** The own kernel as this node knows it. */
 export class OwnKernel {
   /** The inventory has been compared with the kernel: as slave since the start, as master since the last doubt. */
   known = false;
@@ -107,10 +108,10 @@ export class OwnKernel {
     this.#dump?.touched.add(key);
   }
 
-  /** A record that neither kernel nor mirror holds needs no guard. */
+  /** What neither the mirror nor, as a shared record, the kernel holds needs no guard. */
   unguard(key: string): void {
     const { inventory, mirror, guard } = this.parts;
-    if (inventory.get(key) === undefined && mirror.get(key) === undefined) guard.delete(key);
+    if (inventory.get(key)?.shared !== true && mirror.get(key) === undefined) guard.delete(key);
   }
 
   get #isMaster(): boolean {
@@ -128,6 +129,7 @@ export class OwnKernel {
     const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
     inventory.set(identityOf(record), content, shared, isNew);
     if (shared) this.parts.guard.set(key, record);
+    else this.unguard(key);
     if (!this.#isMaster) {
       if (!isSame) follower.kernelChanged(key);
       return;

@@ -29,6 +29,7 @@ class Front<V> {
   }
 }
 
+/** The identities that wait, in the order in which they came, and the acknowledgements that wait for them. */
 export class ApplyQueue {
   readonly #waiting = new Map<string, Waiting>();
   readonly #front = new Front(this.#waiting);
