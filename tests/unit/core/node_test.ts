@@ -1,0 +1,551 @@
+/** Roles, peers and data of a whole node; two or three of them where it takes more than one. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { Node } from "../../../src/core/node.ts";
+import { slaveRecord } from "../../../src/core/slave_record.ts";
+import { PeerError } from "../../../src/errors.ts";
+import { formatAddress } from "../../../src/record/address.ts";
+import { encodeContent, encodeIdentity } from "../../../src/record/encoding.ts";
+import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
+import type { Message } from "../../../src/wire/native/message.ts";
+import {
+  connect,
+  disconnect,
+  gone,
+  Host,
+  LOCAL,
+  localPolicy,
+  mirrorOf,
+  nodeId,
+  policy,
+  put,
+  sa,
+  settle,
+  snapshotOf,
+  stateOf,
+  TestClock,
+} from "./support.ts";
+
+const PEER = 9;
+
+/** A host alone with a peer "p" that the test speaks for. */
+function lone(
+  role: "MASTER" | "SLAVE",
+  records: readonly IpsecRecord[] = [],
+  peers: readonly string[] = [],
+): Host {
+  const host = new Host("gw1", 1, new TestClock(), { peers }, records).start(role);
+  host.node.peerUp("p", nodeId(PEER), false);
+  host.takeSent();
+  return host;
+}
+
+/** A slave that follows "p" in epoch 5 and has its records. */
+function slave(records: readonly IpsecRecord[] = [], holds: readonly IpsecRecord[] = []): Host {
+  const host = lone("SLAVE", holds);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  hear(host, ...snapshotOf(mirrorOf(...records)));
+  host.turn();
+  host.done.length = 0;
+  host.takeSent();
+  return host;
+}
+
+/** A master whose slave "p" has everything. */
+function master(records: readonly IpsecRecord[] = []): Host {
+  const host = lone("MASTER", records);
+  hear(host, { type: "want", identities: [] });
+  collect(host);
+  return host;
+}
+
+function hear(host: Host, ...messages: readonly Message[]): void {
+  for (const message of messages) host.node.receive("p", message, host.clock.nowMs);
+}
+
+/** What "p" is told next, by type. */
+function collect(host: Host): string[] {
+  return host.node.collect("p", host.clock.nowMs, 1 << 20).map(({ type }) => type);
+}
+
+function mirrorOfNode({ mirror }: Node): string[] {
+  return [...mirror.values()].map(({ key }) => key);
+}
+
+const types = (messages: readonly Message[]) => messages.map(({ type }) => type);
+const trap = localPolicy("10.2.0.0/16");
+
+// --- following ---
+
+Deno.test("Node.receive() follows nobody before the own kernel is known", () => {
+  const host = new Host("gw1", 1, new TestClock());
+  host.node.start();
+  host.node.setRole("SLAVE", "test", 0);
+  host.perform();
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  assertEquals(types(host.takeSent()).includes("want"), false);
+  host.finishDump();
+  assertEquals(types(host.takeSent()), ["want"]);
+});
+
+Deno.test("Node.receive() asks again when the master, its epoch or its session is another", () => {
+  const host = slave();
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  assertEquals(types(host.takeSent()), [], "as before");
+  hear(host, stateOf("MASTER", 6, { master: PEER, following: true }));
+  assertEquals(types(host.takeSent()), ["state", "want"]);
+  host.node.peerDown("p", 0);
+  host.node.peerUp("p", nodeId(PEER), false);
+  host.takeSent();
+  hear(host, stateOf("MASTER", 6, { master: PEER, following: true }));
+  assertEquals(types(host.takeSent()), ["state", "want"]);
+});
+
+Deno.test("Node.receive() counts and drops data of a peer that it does not follow", () => {
+  const host = lone("SLAVE");
+  hear(host, ...snapshotOf(mirrorOf(sa(1))));
+  assertEquals([host.node.mirror.size, host.node.counters["changes dropped"]], [0, 3]);
+  assertEquals(types(host.takeSent()), ["ack", "ack", "ack"]);
+});
+
+Deno.test("Node.peerDown() keeps what it knows, and acknowledges nothing more", () => {
+  const host = slave([sa(1)]);
+  hear(host, put(sa(2), 9));
+  host.takeSent();
+  host.node.peerDown("p", 0);
+  host.turn();
+  assertEquals([host.holds(), host.sent], [["sa 1", "sa 2"], []]);
+});
+
+Deno.test("Node.synced is true when a complete snapshot has arrived in the kernel", () => {
+  const host = lone("SLAVE");
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(sa(1))));
+  assertEquals([host.node.synced, host.node.busy], [false, true]);
+  host.apply();
+  assertEquals([host.node.synced, host.node.busy], [true, false]);
+});
+
+Deno.test("Node.nextChanges() gives about as many changes as asked for", () => {
+  const host = lone("SLAVE");
+  const records = Array.from({ length: 10 }, (_, i) => sa(i + 1));
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(...records)));
+  const changes = host.node.nextChanges(4, 0);
+  assertEquals([changes.length, host.node.busy], [4, true]);
+  host.node.applied(changes.map(() => ({ ok: true })));
+  assertEquals(host.node.nextChanges(64, 0).length, 6);
+});
+
+Deno.test("Node.nextChanges() looks at no more than four records for each change, and owes nothing for them", () => {
+  const records = Array.from({ length: 10 }, (_, i) => sa(i + 1));
+  const host = lone("SLAVE", records.map(slaveRecord));
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(...records)));
+  host.takeSent();
+  assertEquals([host.node.nextChanges(2, 0), host.node.busy], [[], true], "eight of ten were alike");
+  assertEquals(host.takeSent(), [{ type: "ack", change: 9 }], "BEGIN and eight");
+  assertEquals([host.node.nextChanges(2, 0), host.node.busy], [[], false]);
+  assertEquals(host.takeSent(), [{ type: "ack", change: 12 }]);
+});
+
+Deno.test("Node.applied() logs and counts what the kernel refuses", () => {
+  const host = slave([sa(1)]);
+  host.refuses.add("put sa 2").add("delete sa 1");
+  hear(host, put(sa(2), 9), gone(sa(1), 10));
+  host.turn();
+  assertEquals(host.node.counters["changes refused"], 2);
+  assertEquals(host.logs.filter((line) => line.includes("ENOSYS")), [
+    "refused SA esp 0x00000002 to 198.51.100.1: ENOSYS",
+    "cannot delete SA esp 0x00000001 to 198.51.100.1: ENOSYS",
+  ]);
+  assertEquals(host.takeSent().at(-1), { type: "ack", change: 10 });
+});
+
+// --- the master's peers ---
+
+Deno.test("Node.receive() gives a snapshot to whoever asks, and then changes", () => {
+  const host = lone("MASTER", [sa(1), sa(7, { dst: LOCAL })]);
+  assertEquals(host.node.hasData("p"), false, "nobody has asked");
+  hear(host, { type: "want", identities: [] });
+  assertEquals(host.node.hasData("p"), true);
+  assertEquals(collect(host), ["snapshot-begin", "put", "snapshot-end"]);
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.kernel.disturb({ kind: "put", record: sa(8, { dst: LOCAL }) });
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.read();
+  assertEquals(collect(host), ["put", "delete"]);
+});
+
+Deno.test("Node.receive() keeps a wish until a starting master may speak and knows its kernel", () => {
+  const host = new Host("gw1", 1, new TestClock(), { peers: ["p", "q"] }, [sa(1)]);
+  host.node.start();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.perform();
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, { type: "want", identities: [] });
+  host.clock.nowMs += 2000;
+  host.node.tick(host.clock.nowMs);
+  assertEquals([host.node.membership.acting, collect(host)], [true, []], "its kernel is not known");
+  host.finishDump();
+  assertEquals(collect(host), ["snapshot-begin", "put", "snapshot-end"]);
+});
+
+Deno.test("Node.receive() gives a slave no data while the master is starting", () => {
+  const host = lone("MASTER", [sa(1)], ["p", "q"]);
+  hear(host, { type: "want", identities: [] });
+  assertEquals([host.node.membership.acting, host.node.hasData("p"), collect(host)], [false, false, []]);
+  host.clock.nowMs += 2000;
+  host.node.tick(host.clock.nowMs);
+  assertEquals(collect(host), ["snapshot-begin", "put", "snapshot-end"]);
+  assertEquals(types(host.takeSent()), ["state"]);
+});
+
+Deno.test("Node.receive() answers what is asked about", () => {
+  const host = master([sa(1)]);
+  const identities = [sa(1), sa(2)].map((record) => ({
+    kind: record.kind,
+    identity: encodeIdentity(identityOf(record)),
+  }));
+  hear(host, { type: "want", identities });
+  assertEquals(collect(host), ["put", "delete"]);
+});
+
+Deno.test("Node.receive() gives nothing to whoever asks a slave", () => {
+  const host = slave([sa(1)]);
+  hear(host, { type: "want", identities: [] });
+  assertEquals([host.node.hasData("p"), collect(host)], [false, []]);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(collect(host), [], "the wish was for another time");
+});
+
+Deno.test("Node.receive() closes a session that acknowledges what was never sent", () => {
+  const host = master([sa(1)]);
+  hear(host, { type: "ack", change: 3 });
+  host.perform();
+  assertEquals(host.closed, []);
+  hear(host, { type: "ack", change: 4 });
+  host.perform();
+  assertEquals(host.closed, ["acknowledges change 4, which was never sent"]);
+});
+
+Deno.test("Node.receive() takes an acknowledgement of before a peer's short time as master", () => {
+  const host = master([sa(1)]);
+  hear(host, stateOf("MASTER", 9, { master: PEER, following: true }));
+  hear(host, stateOf("SLAVE", 9, { master: PEER }), { type: "want", identities: [] }, {
+    type: "ack",
+    change: 3,
+  });
+  host.perform();
+  assertEquals([host.closed, collect(host)], [[], ["snapshot-begin", "put", "snapshot-end"]]);
+});
+
+Deno.test("Node.receive() tells a peer nothing more that is master too, and logs that once", () => {
+  const host = master([sa(1)]);
+  hear(host, stateOf("MASTER", 9, { master: PEER, following: true }));
+  hear(host, stateOf("MASTER", 9, { master: PEER, following: true }));
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.turn();
+  assertEquals(collect(host), []);
+  assertEquals(host.logs.filter((line) => line.startsWith("two masters")).length, 1);
+});
+
+Deno.test("Node.receive() logs and counts what a peer refuses", () => {
+  const host = master([sa(1)]);
+  const identity = encodeIdentity(identityOf(sa(1)));
+  hear(host, { type: "refused", kind: "sa", identity, reason: "no such cipher" });
+  host.perform();
+  assertEquals(host.node.counters["refused by peers"], 1);
+  assert(host.logs.includes("p refused SA esp 0x00000001 to 198.51.100.1: no such cipher"));
+});
+
+Deno.test("Node.receive() passes over counters, and counts them", () => {
+  const host = slave([sa(1)]);
+  hear(host, { type: "counters", identity: new Uint8Array(), volatile: new Uint8Array() });
+  assertEquals(host.node.counters["ignored counters"], 1);
+});
+
+Deno.test("Node.receive() refuses an epoch too far ahead and stays as it is", () => {
+  const host = master();
+  assertThrows(() => hear(host, stateOf("SLAVE", 2 ** 33)), PeerError);
+  assertEquals(host.node.membership.epoch, 1);
+});
+
+Deno.test("Node.lag() tells how far a slave is behind", () => {
+  const host = master([sa(1)]);
+  host.clock.nowMs += 250;
+  assertEquals(host.node.lag("p", host.clock.nowMs), { changes: 3, ms: 250 });
+  hear(host, { type: "ack", change: 3 });
+  assertEquals(host.node.lag("p", host.clock.nowMs), { changes: 0, ms: 0 });
+  assertEquals(host.node.lag("q", 0), undefined);
+});
+
+// --- takeover ---
+
+Deno.test("Node.setRole() raises the epoch at a takeover and tells the peers", () => {
+  const host = slave([sa(1)]);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  const [last] = host.takeSent().slice(-1);
+  assertEquals(last, stateOf("MASTER", 6, { master: 1, following: true }));
+  assert(host.logs.includes("SLAVE -> MASTER: test"));
+});
+
+Deno.test("Node.setRole() takes nothing from the old master after a takeover", () => {
+  const host = slave([sa(1)]);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  hear(host, put(sa(2), 9), gone(sa(1), 10));
+  host.turn();
+  assertEquals([host.holds(), mirrorOfNode(host.node)], [["sa 1"], [recordKey(sa(1))]]);
+});
+
+Deno.test("Node.setRole() still does the old master's new records and deletions, but no updates", () => {
+  const host = slave([sa(1), sa(2), policy("10.2.0.0/16")]);
+  hear(
+    host,
+    put(sa(3), 9),
+    gone(sa(1), 10),
+    put(sa(2, { reqid: 9 }), 11, 2),
+    gone(policy("10.2.0.0/16"), 12),
+  );
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.done.toSorted(), ["delete policy 10.2.0.0/16", "delete sa 1", "put sa 3"]);
+  assertEquals(mirrorOfNode(host.node).toSorted(), [recordKey(sa(2)), recordKey(sa(3))].toSorted());
+  assertEquals(
+    host.node.mirror.get(recordKey(sa(2)))!.content,
+    encodeContent(slaveRecord(sa(2))),
+    "the kernel is the truth",
+  );
+});
+
+Deno.test("Node.setRole() touches the kernel at a takeover only when it is known again", () => {
+  const host = slave([sa(1)]);
+  hear(host, put(sa(3), 9));
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  assertEquals([host.node.busy, host.node.nextChanges(64, 0)], [false, []]);
+  host.turn();
+  assertEquals(host.done, ["put sa 3"]);
+});
+
+Deno.test("Node.setRole() forgets at a takeover what had expired here", () => {
+  const host = slave([sa(1), sa(2)]);
+  host.kernel.expire(sa(1).sa);
+  host.read();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(mirrorOfNode(host.node), [recordKey(sa(2))]);
+});
+
+Deno.test("Node.setRole() keeps at a takeover what the own kernel had refused", () => {
+  const host = slave([sa(1)]);
+  host.refuses.add("put sa 2");
+  hear(host, put(sa(2), 9));
+  host.turn();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  hear(host, { type: "want", identities: [] });
+  assertEquals(collect(host), ["snapshot-begin", "put", "put", "snapshot-end"]);
+});
+
+Deno.test("Node.setRole() adopts at a takeover what the own kernel holds besides", () => {
+  const host = new Host("gw1", 1, new TestClock(), { flushMode: "sync" }, [sa(9), sa(8, { dst: LOCAL })])
+    .start("SLAVE");
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(sa(1))));
+  host.turn();
+  assertEquals(mirrorOfNode(host.node), [recordKey(sa(1))]);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  assertEquals(mirrorOfNode(host.node), [recordKey(sa(1)), recordKey(sa(9))]);
+});
+
+Deno.test("Node.setRole() repairs after a takeover what somebody had deleted here", () => {
+  const host = slave([sa(1)]);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.read();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.holds(), ["sa 1"]);
+});
+
+Deno.test("Node.setRole() tells nobody anything after stepping down", () => {
+  const host = master([sa(1)]);
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.read();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  assertEquals([host.node.hasData("p"), collect(host)], [false, []]);
+  assertEquals(host.takeSent(), [stateOf("SLAVE", 1, { master: 1 })]);
+});
+
+Deno.test("Node.setRole() follows the next master at once after stepping down", () => {
+  const host = master([sa(1)]);
+  hear(host, stateOf("MASTER", 2, { master: PEER, following: true }));
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  assertEquals(types(host.takeSent()), ["state", "want"]);
+  hear(host, ...snapshotOf(mirrorOf(sa(2))));
+  host.turn();
+  assertEquals(host.holds(), ["sa 2"], "it has become the slave's kernel");
+});
+
+Deno.test("Node.setRole() does nothing when the role is as it was", () => {
+  const host = slave([sa(1)]);
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  assertEquals([host.takeSent(), host.dumps], [[], 1]);
+});
+
+// --- guard ---
+
+Deno.test("Node.guardChange() guards before a record is applied, not as master, and again afterwards", () => {
+  const host = lone("SLAVE");
+  const guard = () => host.node.guardChange()?.map(formatAddress);
+  assertEquals(guard(), undefined);
+  hear(
+    host,
+    stateOf("MASTER", 5, { master: PEER, following: true }),
+    ...snapshotOf(mirrorOf(policy("10.2.0.0/16"))),
+  );
+  assertEquals([guard(), guard()], [["192.0.2.1"], undefined]);
+  host.turn();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  assertEquals([guard(), guard()], [[], undefined]);
+  host.turn();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  assertEquals([guard(), guard()], [["192.0.2.1"], undefined]);
+});
+
+Deno.test("Node.guardChange() guards what the kernel holds at the start, but nothing local", () => {
+  const host = lone("SLAVE", [policy("10.2.0.0/16"), trap]);
+  assertEquals(host.node.guardChange(), undefined, "the trap has replaced it");
+  const other = lone("SLAVE", [policy("10.2.0.0/16")]);
+  assertEquals(other.node.guardChange()?.map(formatAddress), ["192.0.2.1"]);
+});
+
+Deno.test("Node.guardChange() ends with the last record, also when it becomes local", () => {
+  const host = lone("SLAVE", [policy("10.2.0.0/16")]);
+  host.node.guardChange();
+  host.kernel.disturb({ kind: "put", record: trap });
+  host.read();
+  assertEquals(host.node.guardChange(), []);
+});
+
+// --- several nodes ---
+
+/** Hosts that are connected with each other, the first of them master. */
+function cluster(count: number, records: readonly IpsecRecord[] = [], settings = {}): Host[] {
+  const clock = new TestClock();
+  const hosts = Array.from({ length: count }, (_, i) => {
+    const peers = Array.from({ length: count }, (_, j) => `gw${j}`).filter((name) => name !== `gw${i}`);
+    return new Host(`gw${i}`, i + 1, clock, { peers, ...settings }, i === 0 ? records : []);
+  });
+  for (const [i, host] of hosts.entries()) host.start(i === 0 ? "MASTER" : "SLAVE");
+  for (const [i, a] of hosts.entries()) for (const b of hosts.slice(i + 1)) connect(a, b);
+  settle(...hosts);
+  return hosts;
+}
+
+Deno.test("Node.collect() brings a burst on one SA to a slave as one record", () => {
+  const [one, two] = cluster(2, [sa(1)]) as [Host, Host];
+  two.done.length = 0;
+  for (let reqid = 2; reqid < 100; reqid++) one.kernel.disturb({ kind: "put", record: sa(1, { reqid }) });
+  settle(one, two);
+  assertEquals(two.done, ["put sa 1"]);
+  assertEquals(one.node.lag("gw1", one.clock.nowMs), { changes: 0, ms: 0 });
+});
+
+Deno.test("Node.kernelEvent() follows a flush without touching a slave's local records", () => {
+  const [one, two] = cluster(2, [sa(1), sa(2), policy("10.2.0.0/16")]) as [Host, Host];
+  two.kernel.disturb({ kind: "put", record: sa(7, { dst: LOCAL }) });
+  one.kernel.flushSas(0);
+  settle(one, two);
+  assertEquals(two.holds(), ["sa 7", "policy 10.2.0.0/16"]);
+  assertEquals(one.node.mirror.digest, two.node.mirror.digest);
+});
+
+Deno.test("Node.kernelEvent() keeps a flush to itself with `flushmode never`", () => {
+  const [one, two] = cluster(2, [sa(1), sa(2)], { flushMode: "never" }) as [Host, Host];
+  one.kernel.flushSas(0);
+  settle(one, two);
+  assertEquals([one.holds(), two.holds()], [[], ["sa 1", "sa 2"]]);
+  disconnect(one, two);
+  connect(one, two);
+  settle(one, two);
+  assertEquals(two.holds(), [], "at the next joining they go");
+});
+
+Deno.test("Node.kernelEvent() repairs a slave's kernel that somebody flushed", () => {
+  const [one, two] = cluster(2, [sa(1), policy("10.2.0.0/16")]) as [Host, Host];
+  two.kernel.flushSas(0);
+  two.kernel.flushPolicies(0);
+  settle(one, two);
+  assertEquals(two.holds(), ["sa 1", "policy 10.2.0.0/16"]);
+});
+
+Deno.test("Node.kernelEvent() asks about what expired on a slave, and does as the master says", () => {
+  const [one, two] = cluster(2, [sa(1), sa(2)]) as [Host, Host];
+  two.kernel.expire(sa(1).sa);
+  two.kernel.expire(sa(2).sa);
+  one.kernel.expire(sa(2).sa);
+  settle(one, two);
+  assertEquals(two.holds(), ["sa 1"]);
+  assertEquals(one.node.mirror.digest, two.node.mirror.digest);
+});
+
+Deno.test("Node.setRole() moves mastership: the others follow, local policies are put back", () => {
+  const hosts = cluster(3, [sa(1), policy("10.2.0.0/16")]) as [Host, Host, Host];
+  const [one, two, three] = hosts;
+  three.kernel.disturb({ kind: "put", record: trap });
+  settle(...hosts);
+  assertEquals(
+    three.done.filter((name) => name.startsWith("put policy")).length,
+    2,
+    "the shared one goes over it",
+  );
+  one.node.setRole("SLAVE", "test", one.clock.nowMs);
+  two.node.setRole("MASTER", "test", two.clock.nowMs);
+  settle(...hosts);
+  two.kernel.disturb({ kind: "put", record: sa(2) });
+  two.kernel.disturb({ kind: "delete-policy", id: policy("10.2.0.0/16").policy });
+  settle(...hosts);
+  assertEquals([one.holds(), two.holds()], [["sa 1", "sa 2"], ["sa 1", "sa 2"]]);
+  assertEquals(three.holds(), ["sa 1", "sa 2", "policy 10.2.0.0/16"], "the trap is back");
+  assertEquals(hosts.map(({ node }) => node.membership.epoch), [2, 2, 2]);
+});
+
+Deno.test("Node.setRole() forgets a displaced local policy that its daemon deletes while this node is master", () => {
+  const [one, two] = cluster(2, [policy("10.2.0.0/16")]) as [Host, Host];
+  two.kernel.disturb({ kind: "put", record: trap });
+  settle(one, two);
+  one.node.setRole("SLAVE", "test", one.clock.nowMs);
+  two.node.setRole("MASTER", "test", two.clock.nowMs);
+  settle(one, two);
+  two.kernel.disturb({ kind: "delete-policy", id: trap.policy });
+  settle(one, two);
+  two.node.setRole("SLAVE", "test", two.clock.nowMs);
+  one.node.setRole("MASTER", "test", one.clock.nowMs);
+  one.kernel.disturb({ kind: "put", record: policy("10.2.0.0/16") });
+  settle(one, two);
+  one.kernel.disturb({ kind: "delete-policy", id: trap.policy });
+  settle(one, two);
+  assertEquals([one.holds(), two.holds()], [[], []]);
+});
+
+Deno.test("Node.peerDown() leaves the other slave undisturbed; who comes back gets what it missed", () => {
+  const [one, two, three] = cluster(3, [sa(1)]) as [Host, Host, Host];
+  disconnect(one, three);
+  disconnect(two, three);
+  one.kernel.disturb({ kind: "put", record: sa(2) });
+  one.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  settle(one, two, three);
+  assertEquals([two.holds(), three.holds()], [["sa 2"], ["sa 1"]]);
+  connect(one, three);
+  connect(two, three);
+  three.done.length = 0;
+  settle(one, two, three);
+  assertEquals([three.holds(), three.done], [["sa 2"], ["put sa 2", "delete sa 1"]]);
+});
+
+Deno.test("Node.receive() lets a slave's other peer do nothing, whatever it says", () => {
+  const [one, two, three] = cluster(3, [sa(1)]) as [Host, Host, Host];
+  two.node.receive("gw2", put(sa(5), 1), 0);
+  two.node.receive("gw2", gone(sa(1), 2), 0);
+  settle(one, two, three);
+  assertEquals(two.holds(), ["sa 1"]);
+});

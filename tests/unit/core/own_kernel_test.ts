@@ -1,0 +1,316 @@
+/** Events and dumps of the own kernel, seen through a node: what wins, and what is told. */
+
+import { assert, assertEquals } from "@std/assert";
+import type { KernelEvent } from "../../../src/ports.ts";
+import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
+import { sampleCounters, sampleSelector } from "../../fakes/records.ts";
+import {
+  Host,
+  LOCAL,
+  mark,
+  mirrorOf,
+  nameOf,
+  nodeId,
+  policy,
+  put,
+  sa,
+  snapshotOf,
+  stateOf,
+  TestClock,
+} from "./support.ts";
+
+/** A master of these records whose slave "p" has everything. */
+function master(...records: readonly IpsecRecord[]): Host {
+  const host = new Host("gw1", 1, new TestClock(), {}, records).start("MASTER");
+  host.node.peerUp("p", nodeId(9), false);
+  host.node.receive("p", { type: "want", identities: [] }, 0);
+  host.node.collect("p", 0, 1 << 20);
+  host.takeSent();
+  return host;
+}
+
+/** A slave of "p", which has these records. */
+function slave(...records: readonly IpsecRecord[]): Host {
+  const host = new Host("gw1", 1, new TestClock()).start("SLAVE");
+  host.node.peerUp("p", nodeId(9), false);
+  host.node.receive("p", stateOf("MASTER", 5, { master: 9, following: true }), 0);
+  for (const message of snapshotOf(mirrorOf(...records))) host.node.receive("p", message, 0);
+  host.turn();
+  host.takeSent();
+  host.done.length = 0;
+  return host;
+}
+
+/** What "p" is told next: type and name. */
+function told(host: Host): string[] {
+  return host.node.collect("p", host.clock.nowMs, 1 << 20).map((change) => change.type);
+}
+
+/** Names of the mirror's records by rank. */
+function ranked(host: Host): string[] {
+  return [...host.node.mirror.values()].toSorted((a, b) => a.rank - b.rank).map(({ identity }) =>
+    nameOf(identity)
+  );
+}
+
+/** Begins a comparison, as after an overrun. */
+function resync(host: Host): void {
+  host.node.kernelEvent({ kind: "resync", reason: "test" }, host.clock.nowMs);
+  host.perform();
+}
+
+const event = (host: Host, ...events: readonly KernelEvent[]) => {
+  for (const one of events) host.node.kernelEvent(one, host.clock.nowMs);
+};
+
+// --- dumps ---
+
+Deno.test("Node.dumped() makes only the differences changes", () => {
+  const host = master(sa(1), sa(2), policy("10.2.0.0/16"));
+  host.kernel.apply([
+    { kind: "put", record: sa(3) },
+    { kind: "put", record: sa(2, { reqid: 9 }) },
+    { kind: "delete-sa", id: sa(1).sa },
+  ]); // nobody tells
+  resync(host);
+  host.finishDump();
+  assertEquals(told(host).toSorted(), ["delete", "put", "put"]);
+  assertEquals(host.node.counters.resyncs, 1);
+});
+
+Deno.test("Node.dumped() takes counters without telling anybody", () => {
+  const host = master(sa(1));
+  host.kernel.apply([{ kind: "put", record: sa(1, { counters: sampleCounters({ oseq: 7n }) }) }]);
+  resync(host);
+  host.finishDump();
+  assertEquals([told(host), host.node.mirror.get(recordKey(sa(1)))!.counters!.oseq], [[], 7n]);
+});
+
+Deno.test("Node.dumped() brings back nothing whose deletion was seen during the dump", () => {
+  const host = master(sa(1), policy("10.2.0.0/16"));
+  resync(host);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.kernel.disturb({ kind: "delete-policy", id: policy("10.2.0.0/16").policy });
+  host.read();
+  host.finishDump();
+  assertEquals([told(host), host.node.mirror.size], [["delete", "delete"], 0]);
+});
+
+Deno.test("Node.dumped() keeps what came or changed during the dump", () => {
+  const host = master(sa(1));
+  resync(host);
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.kernel.disturb({ kind: "put", record: sa(1, { reqid: 9 }) });
+  host.read();
+  host.finishDump();
+  assertEquals(told(host), ["put", "put"]);
+  assertEquals(host.node.mirror.size, 2);
+});
+
+Deno.test("Node.dumped() does not undo what a slave did to its kernel during the dump", () => {
+  const host = slave(sa(1), sa(2));
+  resync(host);
+  host.node.receive("p", put(sa(3), 9), 0);
+  host.node.receive("p", { type: "flush", change: 10, kind: "sa", selector: 51 }, 0);
+  host.apply();
+  host.finishDump();
+  host.apply();
+  assertEquals([host.done, host.holds()], [["put sa 3"], ["sa 1", "sa 2", "sa 3"]]);
+});
+
+Deno.test("Node.dumped() does it again after a flush", () => {
+  const host = master(sa(1), policy("10.2.0.0/16"));
+  resync(host);
+  host.kernel.flushSas(0);
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.read();
+  const { dumps } = host;
+  host.finishDump();
+  host.perform();
+  assertEquals(host.dumps, dumps + 1);
+  host.finishDump();
+  assertEquals([ranked(host), told(host)], [["policy 10.2.0.0/16", "sa 2"], ["flush", "put"]]);
+});
+
+Deno.test("Node.dumped() does not take the end of an older dump for the one that was asked for", () => {
+  const host = master(sa(1), sa(2));
+  resync(host);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.read();
+  host.kernel.apply([{ kind: "delete-sa", id: sa(2).sa }]); // whose event is lost
+  event(host, { kind: "resync", reason: "events were lost" });
+  host.finishDump(); // of the dump that was begun before the loss
+  assertEquals(host.node.mirror.get(recordKey(sa(1))), undefined);
+  host.perform();
+  host.finishDump();
+  assertEquals([host.node.mirror.size, told(host)], [0, ["delete", "delete"]]);
+});
+
+Deno.test("Node.dumped() takes nothing that was not asked for", () => {
+  const host = master(sa(1));
+  host.node.dumped([], host.clock.nowMs);
+  assertEquals(host.node.mirror.size, 1);
+});
+
+Deno.test("Node.dumped() repairs on a slave what it shows to be missing or changed", () => {
+  const host = slave(sa(1), sa(2), policy("10.2.0.0/16"));
+  host.kernel.apply([{ kind: "delete-sa", id: sa(1).sa }, { kind: "put", record: sa(2, { reqid: 9 }) }]);
+  resync(host);
+  host.finishDump();
+  host.apply();
+  assertEquals(host.done.toSorted(), ["put sa 1", "put sa 2"]);
+});
+
+Deno.test("Node.dumped() restores the order of a slave's policies", () => {
+  const host = slave(policy("10.2.0.0/16"), policy("10.2.3.0/24"));
+  host.kernel.apply([{ kind: "put", record: policy("10.2.0.0/16") }]); // moved to the end, event lost
+  resync(host);
+  host.finishDump();
+  host.apply();
+  assertEquals(host.done, ["put policy 10.2.3.0/24"]);
+  assertEquals(host.holds(), ["policy 10.2.0.0/16", "policy 10.2.3.0/24"]);
+});
+
+Deno.test("Node.dumped() ranks a master's policies again that were moved", () => {
+  const host = master(policy("10.2.0.0/16"), policy("10.2.3.0/24"), policy("10.9.0.0/16"));
+  host.kernel.apply([{ kind: "put", record: policy("10.2.0.0/16") }]);
+  resync(host);
+  host.finishDump();
+  assertEquals(ranked(host), ["policy 10.2.3.0/24", "policy 10.9.0.0/16", "policy 10.2.0.0/16"]);
+  assertEquals(told(host), ["put"]);
+});
+
+Deno.test("Node.dumped() ranks SAs again that differ in their mark only and were moved", () => {
+  const [a, b] = [sa(1, { mark: mark(1) }), sa(1, { mark: mark(2) })];
+  const host = master(a, sa(2), b);
+  host.kernel.apply([{ kind: "delete-sa", id: a.sa }, { kind: "put", record: a }]);
+  host.kernel.apply([{ kind: "delete-sa", id: sa(2).sa }, { kind: "put", record: sa(2) }]);
+  resync(host);
+  host.finishDump();
+  assertEquals(ranked(host), ["sa 2", "sa 1 mark 2/ff", "sa 1 mark 1/ff"]);
+  assertEquals(told(host), ["put"], "the others have no order");
+});
+
+Deno.test("Node.dumped() leaves ranks alone that are as the dump shows them", () => {
+  const host = master(policy("10.2.0.0/16"), sa(1), policy("10.2.3.0/24"));
+  resync(host);
+  host.finishDump();
+  assertEquals(told(host), []);
+});
+
+// --- events ---
+
+Deno.test("Node.kernelEvent() tells of a policy that was put again as it was: it is the newest now", () => {
+  const host = master(policy("10.2.0.0/16"), policy("10.2.3.0/24"));
+  host.kernel.disturb({ kind: "put", record: policy("10.2.0.0/16") });
+  host.read();
+  assertEquals([told(host), ranked(host)], [["put"], ["policy 10.2.3.0/24", "policy 10.2.0.0/16"]]);
+});
+
+Deno.test("Node.kernelEvent() says nothing of an SA that is as it was", () => {
+  const host = master(sa(1));
+  event(host, { kind: "record", record: sa(1), created: false });
+  assertEquals(told(host), []);
+});
+
+Deno.test("Node.kernelEvent() takes a record away from the slaves that has become local", () => {
+  const host = master(sa(1));
+  event(host, { kind: "record", record: sa(1, { src: LOCAL }), created: false });
+  assertEquals([told(host), host.node.mirror.size], [["delete"], 0]);
+  event(host, { kind: "record", record: sa(1), created: false });
+  assertEquals([told(host), host.node.mirror.size], [["put"], 1]);
+});
+
+Deno.test("Node.kernelEvent() says nothing of a local record that goes", () => {
+  const host = master(sa(1));
+  const local = sa(7, { dst: LOCAL });
+  host.kernel.disturb({ kind: "put", record: local });
+  host.kernel.disturb({ kind: "delete-sa", id: local.sa });
+  host.read();
+  assertEquals(told(host), []);
+});
+
+Deno.test("Node.kernelEvent() does not read a refused record's absence as its deletion", () => {
+  const host = slave(sa(1));
+  host.refuses.add("put sa 2");
+  host.node.receive("p", put(sa(2), 9), 0);
+  host.turn();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  event(host, { kind: "sa-gone", id: sa(2).sa, expired: false });
+  assertEquals(ranked(host).includes("sa 2"), true);
+});
+
+Deno.test("Node.kernelEvent() begins a dump at a resync, also while one is under way", () => {
+  const host = master(sa(1));
+  const { dumps } = host;
+  resync(host);
+  resync(host);
+  assertEquals(host.dumps, dumps + 2);
+  assert(host.logs.includes("comparing with the kernel: test"));
+});
+
+Deno.test("Node.kernelEvent() gives no snapshot while a master compares", () => {
+  const host = master(sa(1));
+  host.node.receive("p", { type: "ack", change: 3 }, 0);
+  resync(host);
+  host.node.receive("p", { type: "want", identities: [] }, 0);
+  assertEquals(told(host), []);
+  host.finishDump();
+  assertEquals(told(host), ["snapshot-begin", "put", "snapshot-end"]);
+});
+
+// --- what cannot be expressed ---
+
+/** Records that have no binary form. */
+const unreadable: [what: string, record: IpsecRecord][] = [
+  ["a key of another length", sa(1, { encryption: { id: 12, keyBits: 128, key: new Uint8Array(3) } })],
+  [
+    "an interface's name with a line break",
+    policy("10.2.0.0/16", { selector: sampleSelector({ ifname: "a\nb" }) }),
+  ],
+  ["an address of five bytes", sa(1, { src: new Uint8Array(5) })],
+  ["a selector of another family", sa(1, { selector: sampleSelector({ family: 6 }) })],
+];
+
+for (const [what, record] of unreadable) {
+  Deno.test(`Node.kernelEvent() says of ${what} that it cannot be synchronised`, () => {
+    const host = master();
+    event(host, { kind: "record", record, created: true });
+    host.perform();
+    assertEquals([told(host), host.node.mirror.size, host.node.counters["unreadable records"]], [[], 0, 1]);
+    assertEquals(host.logs.filter((line) => line.startsWith("cannot synchronise")).length, 1);
+  });
+
+  Deno.test(`Node.dumped() passes over ${what}`, () => {
+    const host = master(sa(2));
+    resync(host);
+    host.node.dumped([record, sa(2), sa(3)], host.clock.nowMs);
+    assertEquals([told(host), host.node.counters["unreadable records"]], [["put"], 1]);
+  });
+}
+
+Deno.test("Node.kernelEvent() takes a record away from the slaves that cannot be expressed any more", () => {
+  const host = master(sa(1));
+  event(host, { kind: "record", record: unreadable[0]![1], created: false });
+  assertEquals([told(host), host.node.inventory.get(recordKey(sa(1)))], [["delete"], undefined]);
+});
+
+Deno.test("Node.kernelEvent() repairs on a slave what cannot be expressed any more", () => {
+  const host = slave(sa(1));
+  event(host, { kind: "record", record: unreadable[0]![1], created: false });
+  host.apply();
+  assertEquals(host.done, ["put sa 1"]);
+});
+
+Deno.test("Node.kernelEvent() logs unreadable records by their reason, so that they can be limited", () => {
+  const host = master();
+  event(host, { kind: "unreadable", what: "SA esp 0x1", reason: "keys are blanked" });
+  const [log] = host.node.takeEffects();
+  assertEquals(log, {
+    kind: "log",
+    level: "error",
+    text: "cannot synchronise SA esp 0x1: keys are blanked",
+    once: "keys are blanked",
+  });
+});
