@@ -17,9 +17,10 @@ import {
   XFRMA_TMPL,
 } from "./constants.ts";
 import { agesFromKernel, limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
-import { checkForeign, type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
+import { type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
 import {
   addressFromKernel,
+  checkFamily,
   checkSelector,
   familyFromKernel,
   familyToKernel,
@@ -148,7 +149,6 @@ export function encodePolicy(
   writer: Writer = new Writer(),
 ): Encoded {
   return encodeOrRefuse(writer, () => {
-    checkForeign(policy.opaque);
     xfrmUserpolicyInfo.write(writer, {
       sel: selectorToKernel(policy.selector, surroundings.interfaces),
       lft: limitsToKernel(policy.soft, policy.hard),
@@ -162,7 +162,7 @@ export function encodePolicy(
     });
     writeTemplates(writer, policy.templates);
     writeIdentityAttributes(writer, policy);
-    writeOpaque(writer, policy.opaque);
+    writeOpaque(writer, policy.opaque, KNOWN);
   });
 }
 
@@ -183,6 +183,7 @@ function writeTemplates(writer: Writer, templates: readonly Template[]): void {
   if (templates.length === 0) return;
   attributeHead(writer, XFRMA_TMPL, templates.length * xfrmUserTmpl.size);
   for (const template of templates) {
+    checkFamily(template.family, [template.src, template.dst]);
     xfrmUserTmpl.write(writer, {
       id: { daddr: template.dst, spi: template.spi, proto: template.protocol },
       family: familyToKernel(template.family),

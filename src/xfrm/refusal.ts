@@ -1,7 +1,6 @@
 /** How the codecs say that a record cannot be expressed: thrown inside, a reason string outside. */
 
 import type { Writer } from "../layout/writer.ts";
-import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 
 /** A record that XFRM, or the portable record, has no form for. Never leaves `src/xfrm`. */
 export class Refusal extends Error {
@@ -29,17 +28,3 @@ export function encodeOrRefuse(writer: Writer, encode: () => void): Encoded {
     throw error;
   }
 }
-
-/** @throws {Refusal} when an attribute of another system must not be ignored. */
-export function checkForeign(opaque: readonly OpaqueAttribute[]): void {
-  const foreign = opaque.find(({ space, critical }) => critical && space !== SPACE.LINUX);
-  if (foreign !== undefined) {
-    throw new Refusal(`attribute ${foreign.type} of ${SPACE_NAMES[foreign.space]} cannot be honoured`);
-  }
-}
-
-const SPACE_NAMES = {
-  [SPACE.LINUX]: "Linux",
-  [SPACE.OPENBSD]: "OpenBSD",
-  [SPACE.FREEBSD]: "FreeBSD",
-} as const;

@@ -5,10 +5,7 @@ import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import type { ValuesOf } from "../layout/layout.ts";
 import {
-  type Cipher,
-  type Compression,
   type Encapsulation,
-  type Integrity,
   type Mark,
   PROTOCOL,
   type Protocol,
@@ -20,7 +17,6 @@ import {
   saKey,
 } from "../record/sa.ts";
 import { familyOf } from "../record/address.ts";
-import { aeads, ciphers, compressions, integrities } from "./algorithms.ts";
 import {
   XFRM_SA_XFLAG_DONT_ENCAP_DSCP,
   XFRM_SA_XFLAG_OSEQ_MAY_WRAP,
@@ -48,10 +44,12 @@ import {
   XFRMA_TFCPAD,
 } from "./constants.ts";
 import { agesFromKernel, agesToKernel, limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
-import { checkForeign, type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
+import { type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
 import { isLongReplay, readReplay, writeReplay } from "./replay.ts";
+import { readAlgorithms, writeAlgorithms } from "./sa_algorithms.ts";
 import {
   addressFromKernel,
+  checkFamily,
   checkSelector,
   familyFromKernel,
   familyToKernel,
@@ -63,15 +61,7 @@ import {
   writeMark,
   writeOpaque,
 } from "./selector.ts";
-import {
-  xfrmAddress,
-  xfrmAlgo,
-  xfrmAlgoAead,
-  xfrmAlgoAuth,
-  xfrmEncapTmpl,
-  xfrmLifetimeCur,
-  xfrmUsersaInfo,
-} from "./structs.ts";
+import { xfrmAddress, xfrmEncapTmpl, xfrmLifetimeCur, xfrmUsersaInfo } from "./structs.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 type UsersaInfo = ValuesOf<typeof xfrmUsersaInfo>;
@@ -91,7 +81,7 @@ export type SaReading =
 const KNOWN: ReadonlySet<number> = new Set([
   ...[XFRMA_ALG_AEAD, XFRMA_ALG_AUTH, XFRMA_ALG_AUTH_TRUNC, XFRMA_ALG_COMP, XFRMA_ALG_CRYPT],
   ...[XFRMA_ENCAP, XFRMA_COADDR, XFRMA_MARK, XFRMA_SET_MARK, XFRMA_SET_MARK_MASK, XFRMA_IF_ID, XFRMA_TFCPAD],
-  ...[XFRMA_SA_EXTRA_FLAGS, XFRMA_SA_DIR, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL],
+  ...[XFRMA_SA_EXTRA_FLAGS, XFRMA_SA_DIR, XFRMA_REPLAY_VAL, XFRMA_REPLAY_ESN_VAL, XFRMA_LTIME_VAL],
   ...[XFRMA_LASTUSED, XFRMA_PAD, XFRMA_OFFLOAD_DEV, XFRMA_REPLAY_THRESH, XFRMA_ETIMER_THRESH],
 ]);
 
@@ -192,56 +182,6 @@ function readSa(
   };
 }
 
-function readAlgorithms(
-  attributes: NetlinkAttributes,
-): Pick<Sa, "encryption" | "integrity" | "aead" | "compression"> {
-  return {
-    encryption: readCipher(attributes.get(XFRMA_ALG_CRYPT)),
-    integrity: readIntegrity(attributes.get(XFRMA_ALG_AUTH_TRUNC), attributes.get(XFRMA_ALG_AUTH)),
-    aead: readAead(attributes.get(XFRMA_ALG_AEAD)),
-    compression: readCompression(attributes.get(XFRMA_ALG_COMP)),
-  };
-}
-
-function readCipher(value: Uint8Array | undefined): Cipher | undefined {
-  if (value === undefined) return undefined;
-  const reader = new Reader(value, "XFRMA_ALG_CRYPT");
-  const { name, keyBits } = xfrmAlgo.read(reader);
-  return { id: ciphers.fromKernel(name), keyBits, key: readKey(reader, keyBits) };
-}
-
-/** ALG_AUTH_TRUNC says all; kernels before 2.6.33 have only ALG_AUTH, which does not tell the truncation. */
-function readIntegrity(value: Uint8Array | undefined, old: Uint8Array | undefined): Integrity | undefined {
-  if (value === undefined) {
-    if (old !== undefined) throw new Refusal("integrity without the length of its ICV");
-    return undefined;
-  }
-  const reader = new Reader(value, "XFRMA_ALG_AUTH_TRUNC");
-  const { name, keyBits, icvBits } = xfrmAlgoAuth.read(reader);
-  return { id: integrities.fromKernel(name, icvBits), keyBits, key: readKey(reader, keyBits), icvBits };
-}
-
-function readAead(value: Uint8Array | undefined): Integrity | undefined {
-  if (value === undefined) return undefined;
-  const reader = new Reader(value, "XFRMA_ALG_AEAD");
-  const { name, keyBits, icvBits } = xfrmAlgoAead.read(reader);
-  return { id: aeads.fromKernel(name, icvBits), keyBits, key: readKey(reader, keyBits), icvBits };
-}
-
-function readCompression(value: Uint8Array | undefined): Compression | undefined {
-  if (value === undefined) return undefined;
-  return { id: compressions.fromKernel(xfrmAlgo.read(new Reader(value, "XFRMA_ALG_COMP")).name) };
-}
-
-function readKey(reader: Reader, keyBits: number): Uint8Array {
-  const key = reader.bytes(Math.ceil(keyBits / 8)).slice();
-  if (keyBits % 8 !== 0) throw new Refusal(`key of ${keyBits} bits`);
-  if (keyBits > 0 && key.every((byte) => byte === 0)) {
-    throw new Refusal("the kernel blanks keys (lockdown: confidentiality), nothing can be copied");
-  }
-  return key;
-}
-
 function readExtraFlags(attributes: NetlinkAttributes): number {
   let rest = readU32(attributes, XFRMA_SA_EXTRA_FLAGS);
   let flags = 0;
@@ -282,14 +222,14 @@ export function encodeSa(sa: Sa, surroundings: Surroundings, writer: Writer = ne
     writeLifetime(writer, sa.counters, surroundings.nowSeconds);
     writeMark(writer, sa.mark);
     writeOptional(writer, sa);
-    writeOpaque(writer, sa.opaque);
+    writeOpaque(writer, sa.opaque, KNOWN);
   });
 }
 
 function checkExpressible(sa: Sa): void {
   if (sa.rdomain !== 0) throw new Refusal("Linux has no routing domains");
   if ((sa.flags & ~KNOWN_FLAGS) !== 0) throw new Refusal(`unknown flags 0x${sa.flags.toString(16)}`);
-  checkForeign(sa.opaque);
+  checkFamily(familyOf(sa.dst), [sa.src, sa.careOf ?? sa.dst]);
 }
 
 function writeInfo(writer: Writer, sa: Sa, { interfaces }: Surroundings): void {
@@ -307,52 +247,6 @@ function writeInfo(writer: Writer, sa: Sa, { interfaces }: Surroundings): void {
     replayWindow: isLongReplay(sa) ? 0 : sa.replayWindow,
     flags: sa.flags & STATE_FLAGS,
   });
-}
-
-function writeAlgorithms(writer: Writer, { encryption, integrity, aead, compression }: Sa): void {
-  if (aead !== undefined) {
-    writeWithIcv(writer, XFRMA_ALG_AEAD, xfrmAlgoAead, aeads.toKernel(aead.id, aead.icvBits), aead);
-  }
-  if (integrity !== undefined) {
-    const name = integrities.toKernel(integrity.id, integrity.icvBits);
-    writeWithIcv(writer, XFRMA_ALG_AUTH_TRUNC, xfrmAlgoAuth, name, integrity);
-  }
-  if (encryption !== undefined) {
-    writeAlgorithm(writer, XFRMA_ALG_CRYPT, ciphers.toKernel(encryption.id), encryption);
-  }
-  if (compression !== undefined) {
-    writeAlgorithm(writer, XFRMA_ALG_COMP, compressions.toKernel(compression.id), NO_KEY);
-  }
-}
-
-const NO_KEY = { keyBits: 0, key: new Uint8Array() };
-
-function writeAlgorithm(
-  writer: Writer,
-  type: number,
-  name: string,
-  { keyBits, key }: Pick<Cipher, "keyBits" | "key">,
-): void {
-  attributeHead(writer, type, xfrmAlgo.size + key.length);
-  xfrmAlgo.write(writer, { name, keyBits });
-  writeKey(writer, keyBits, key);
-}
-
-function writeWithIcv(
-  writer: Writer,
-  type: number,
-  layout: typeof xfrmAlgoAuth,
-  name: string,
-  { keyBits, key, icvBits }: Integrity,
-): void {
-  attributeHead(writer, type, layout.size + key.length);
-  layout.write(writer, { name, keyBits, icvBits });
-  writeKey(writer, keyBits, key);
-}
-
-function writeKey(writer: Writer, keyBits: number, key: Uint8Array): void {
-  if (key.length * 8 !== keyBits) throw new Refusal(`key of ${key.length} bytes for ${keyBits} bits`);
-  writer.bytes(key).align(4);
 }
 
 function writeLifetime(writer: Writer, counters: SaCounters, nowSeconds: number): void {

@@ -5,7 +5,14 @@ import type { ValuesOf } from "../layout/layout.ts";
 import { attributeHead, type NetlinkAttributes, writeAttribute } from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
 import type { Writer } from "../layout/writer.ts";
-import { type Address, addressBits, anyAddress, type Family, isAnyAddress } from "../record/address.ts";
+import {
+  type Address,
+  addressBits,
+  anyAddress,
+  type Family,
+  familyOf,
+  isAnyAddress,
+} from "../record/address.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import { type Mark, NO_MARK, type Selector } from "../record/sa.ts";
 import {
@@ -143,8 +150,29 @@ export function readOpaque(attributes: NetlinkAttributes, known: ReadonlySet<num
   return opaque.sort((a, b) => a.type - b.type);
 }
 
-export function writeOpaque(writer: Writer, opaque: readonly OpaqueAttribute[]): void {
-  for (const { space, type, value } of opaque) {
-    if (space === SPACE.LINUX) writeAttribute(writer, type, value);
+/** @throws {Refusal} when one cannot be honoured, or would stand in for a member of the record. */
+export function writeOpaque(
+  writer: Writer,
+  opaque: readonly OpaqueAttribute[],
+  known: ReadonlySet<number>,
+): void {
+  for (const { space, type, critical, value } of opaque) {
+    if (space === SPACE.LINUX && !known.has(type)) writeAttribute(writer, type, value);
+    else if (critical || space === SPACE.LINUX) {
+      throw new Refusal(`attribute ${type} of ${SPACE_NAMES[space]} cannot be honoured`);
+    }
+  }
+}
+
+const SPACE_NAMES = {
+  [SPACE.LINUX]: "Linux",
+  [SPACE.OPENBSD]: "OpenBSD",
+  [SPACE.FREEBSD]: "FreeBSD",
+} as const;
+
+/** @throws {Refusal} when an address is not of the family that the kernel will take it for. */
+export function checkFamily(family: Family, addresses: readonly Address[]): void {
+  if (family !== 0 && addresses.some((address) => familyOf(address) !== family)) {
+    throw new Refusal("addresses of different families");
   }
 }
