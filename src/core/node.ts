@@ -166,12 +166,12 @@ export class Node {
 
   /** The next data for a peer, at most about `budgetBytes` and never more than its window. */
   collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
-    return this.membership.acting ? this.#master.collect(peer, nowMs, budgetBytes) : [];
+    return this.#master.collect(peer, nowMs, budgetBytes);
   }
 
   /** Whether `collect` would give something. */
   hasData(peer: string): boolean {
-    return this.membership.acting && this.#master.outbox(peer)?.ready === true;
+    return this.#master.outbox(peer)?.ready === true;
   }
 
   /** How far a slave is behind. */

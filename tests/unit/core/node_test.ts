@@ -100,6 +100,10 @@ Deno.test("Node.receive() asks again when the master, its epoch or its session i
   host.takeSent();
   hear(host, stateOf("MASTER", 6, { master: PEER, following: true }));
   assertEquals(types(host.takeSent()), ["state", "want"]);
+  host.node.peerUp("p", nodeId(PEER), false); // a session that takes the place of the other
+  host.takeSent();
+  hear(host, stateOf("MASTER", 6, { master: PEER, following: true }));
+  assertEquals(types(host.takeSent()), ["want"]);
 });
 
 Deno.test("Node.receive() counts and drops data of a peer that it does not follow", () => {
@@ -373,6 +377,9 @@ Deno.test("Node.setRole() tells nobody anything after stepping down", () => {
   host.node.setRole("SLAVE", "test", host.clock.nowMs);
   assertEquals([host.node.hasData("p"), collect(host)], [false, []]);
   assertEquals(host.takeSent(), [stateOf("SLAVE", 1, { master: 1 })]);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.node.hasData("p"), false, "as master again it waits to be asked");
 });
 
 Deno.test("Node.setRole() follows the next master at once after stepping down", () => {
