@@ -108,6 +108,13 @@ export class Writer {
     else this.#view.setUint32(offset, value, little);
   }
 
+  /** Forgets what was written and keeps the room: for a writer that is used again and again. */
+  clear(): this {
+    this.#bytes.fill(0, 0, this.#length);
+    this.#length = 0;
+    return this;
+  }
+
   /** What was written, a copy that no later write changes. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(0, this.#length);

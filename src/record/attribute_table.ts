@@ -75,6 +75,9 @@ interface Entry {
   readonly attribute: Attribute<unknown>;
 }
 
+/** Records are encoded one after the other: a buffer for each would cost more than the encoding. */
+const scratch = new Writer("big", 1024);
+
 const CRITICAL = 0x8000;
 const NUMBER_BITS = 12;
 const MAX_NUMBER = (1 << NUMBER_BITS) - 1;
@@ -101,7 +104,7 @@ export class AttributeTable<T extends object> {
 
   /** @throws {RangeError} when a value does not fit its attribute. */
   encode(values: T, opaque: readonly OpaqueAttribute[] = []): Uint8Array {
-    const writer = new Writer("big");
+    const writer = scratch.clear();
     const source = values as Record<string, unknown>; // indexed by the keys of Attributes<T>
     for (const { key, word, attribute } of this.#entries) {
       const value = source[key];
@@ -120,14 +123,17 @@ export class AttributeTable<T extends object> {
     let last = -1;
     while (reader.remaining > 0) {
       const word = reader.u16be();
-      const value = reader.bytes(reader.u16be());
+      const length = reader.u16be();
       const type = word & ~CRITICAL;
       if (type <= last) throw new DecodeError(this.name, `${typeName(type)} is not in ascending order`);
       last = type;
       const entry = this.#byType.get(type);
-      if (entry !== undefined) values[entry.key] = readValue(entry, word, value);
-      else if (isOpaque(type)) opaque.push(opaqueAttribute(word, value));
-      else if ((word & CRITICAL) !== 0) unknown.push(typeName(type));
+      if (entry !== undefined) values[entry.key] = readValue(entry, word, reader, length);
+      else if (isOpaque(type)) opaque.push(opaqueAttribute(word, reader.bytes(length)));
+      else {
+        reader.skip(length);
+        if ((word & CRITICAL) !== 0) unknown.push(typeName(type));
+      }
     }
     this.#fillIn(values);
     return { values: values as T, opaque, unknown }; // every member of T has an entry, and a value by now
@@ -173,11 +179,14 @@ function opaqueAttribute(word: number, value: Uint8Array): OpaqueAttribute {
   return { space, type: word & MAX_NUMBER, critical: (word & CRITICAL) !== 0, value: value.slice() };
 }
 
-function readValue({ struct, word: expected, attribute }: Entry, word: number, value: Uint8Array): unknown {
+function readValue(
+  { struct, word: expected, attribute }: Entry,
+  word: number,
+  reader: Reader,
+  length: number,
+) {
   if (word !== expected) throw new DecodeError(struct, "critical bit is wrong");
-  const reader = new Reader(value, struct, "big");
-  const decoded = attribute.codec.read(reader);
-  reader.end();
+  const decoded = reader.within(length, struct, attribute.codec);
   if (attribute.isAbsent(decoded)) throw new DecodeError(struct, "states its default");
   return decoded;
 }
