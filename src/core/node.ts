@@ -101,7 +101,7 @@ export class Node {
     if (!this.membership.setRole(role, nowMs)) return;
     this.#effects.log("state", `${before} -> ${role}: ${reason}`);
     if (role === "MASTER") this.#takeOver(nowMs);
-    else if (before === "MASTER") this.#stepDown();
+    else if (before === "MASTER") this.#master.retire();
     this.tick(nowMs);
     this.#announce();
     this.#refollow();
@@ -309,11 +309,6 @@ export class Node {
     this.#follower.retire();
     this.#followedSession = "";
     this.#kernel.beginDump();
-  }
-
-  #stepDown(): void {
-    this.#master.retire();
-    this.#queue.drain();
   }
 
   /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */

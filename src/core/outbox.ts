@@ -64,7 +64,7 @@ export class Outbox {
     if (!this.#pending.has(key)) this.#pending.set(key, { kind: "record", identity });
   }
 
-  /** A flush: what it covers need not be sent one by one. Not during a snapshot, whose END removes the rest. */
+  /** A flush: what it covers need not be sent one by one. */
   flush(of: "sa" | "policy", selector: number, covers: (identity: RecordIdentity) => boolean): void {
     for (const [key, item] of this.#pending) {
       if (item.kind === "record" && covers(item.identity)) this.#pending.delete(key);

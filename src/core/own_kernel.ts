@@ -176,7 +176,7 @@ export class OwnKernel {
       follower.undisplace(key);
     }
     if (this.#isMaster) {
-      master.flushed(kind, selector, items.filter(({ shared }) => shared).map(({ key }) => key));
+      master.flushed(kind, selector, items.map(({ key }) => key));
     } else for (const { identity } of items) follower.kernelLost(identity, false, nowMs);
     for (const { key } of items) this.unguard(key);
   }

@@ -468,6 +468,16 @@ Deno.test("Follower.restoreOrder() brings overlapping policies into the master's
   assertEquals(slave.work(), ["put policy 10.2.3.0/24"]);
 });
 
+Deno.test("Follower.restoreOrder() waits until nothing else waits", () => {
+  const slave = new Slave({ holds: [narrow, wide] });
+  slave.follower.follow(MASTER);
+  slave.take(...snapshotOf(mirrorOf(wide, narrow)));
+  slave.follower.restoreOrder();
+  assertEquals(slave.queue.drain().map(({ force }) => force), [false, false]);
+  slave.follower.restoreOrder();
+  assertEquals(slave.queue.drain().map(({ force }) => force), [true]);
+});
+
 Deno.test("Follower.restoreOrder() leaves alone what stands in the master's order, or does not compete", () => {
   const cheap = policy("10.2.3.0/24", { priority: 1 });
   for (const holds of [[other, wide, narrow], [wide, narrow, other], [cheap, wide]]) {

@@ -122,6 +122,15 @@ Deno.test("Node.peerDown() keeps what it knows, and acknowledges nothing more", 
   assertEquals([host.holds(), host.sent], [["sa 1", "sa 2"], []]);
 });
 
+Deno.test("Node.peerDown() tells a slave that comes back nothing before it asks", () => {
+  const host = master([sa(1)]);
+  host.node.peerDown("p", 0);
+  host.node.peerUp("p", nodeId(PEER), false);
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.read();
+  assertEquals([host.node.hasData("p"), collect(host)], [false, []]);
+});
+
 Deno.test("Node.synced is true when a complete snapshot has arrived in the kernel", () => {
   const host = lone("SLAVE");
   hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(sa(1))));
@@ -390,6 +399,18 @@ Deno.test("Node.setRole() follows the next master at once after stepping down", 
   hear(host, ...snapshotOf(mirrorOf(sa(2))));
   host.turn();
   assertEquals(host.holds(), ["sa 2"], "it has become the slave's kernel");
+});
+
+Deno.test("Node.setRole() still does an old master's deletion after a short time as master", () => {
+  const host = new Host("gw1", 1, new TestClock(), { flushMode: "sync" }).start("SLAVE");
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }), ...snapshotOf(mirrorOf(sa(1))));
+  host.turn();
+  hear(host, gone(sa(1), 9));
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.holds(), []);
 });
 
 Deno.test("Node.setRole() does nothing when the role is as it was", () => {
