@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LINUX } from "../../../ffi/constants.ts";
-import { FfiKernelSocket } from "../../../ffi/kernel_socket.ts";
+import { FfiKernelSocket, setBufferSizes } from "../../../ffi/kernel_socket.ts";
 import { netlinkPortId, openNetlink } from "../../../ffi/netlink.ts";
-import { openSocket, setOption, socketName } from "../../../ffi/socket.ts";
+import { openSocket, socketName } from "../../../ffi/socket.ts";
 import { SyscallError } from "../../../src/errors.ts";
 import { Writer } from "../../../src/layout/mod.ts";
 import type { KernelSocket, Received } from "../../../src/ports.ts";
@@ -42,7 +42,7 @@ function drain(socket: KernelSocket): string[] {
 /** A netlink socket of another process, as far as the receiver can tell, connected to `portId`. */
 function connectUserSocket(portId: number) {
   const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, NETLINK_USERSOCK);
-  setOption(libc, fd, libc.constants.SOL_SOCKET, LINUX.SO_SNDBUFFORCE, 1 << 20, "SO_SNDBUFFORCE");
+  setBufferSizes(libc, fd, { sendBufferBytes: 1 << 20 });
   const name = new Uint32Array([0, portId, 0]);
   new Uint16Array(name.buffer)[0] = LINUX.AF_NETLINK;
   libc.check(libc.c.connect(fd.use(), name, 12), "connect a netlink socket");
@@ -116,7 +116,7 @@ Deno.test("receive() never cuts a message that is larger than its buffer", () =>
   const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, NETLINK_USERSOCK);
   libc.check(libc.c.bind(fd.use(), new Uint32Array([LINUX.AF_NETLINK, 0, 0]), 12), "bind");
   const portId = netlinkPortId(socketName(libc, fd));
-  setOption(libc, fd, libc.constants.SOL_SOCKET, LINUX.SO_RCVBUFFORCE, 1 << 20, "SO_RCVBUFFORCE");
+  setBufferSizes(libc, fd, { receiveBufferBytes: 1 << 20 });
   const socket = new FfiKernelSocket(libc, fd, { portId, isFromKernel: () => true });
   const sender = connectUserSocket(portId);
   const large = crypto.getRandomValues(new Uint8Array(65_000));

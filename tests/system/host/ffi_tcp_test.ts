@@ -20,6 +20,21 @@ function listenOn(text: string): FfiListener {
   return transport.listen({ address: address(text), port: 0 });
 }
 
+/** Listens on all of `hosts` with one port, which nobody else has on any of them. */
+function listenTogether(...hosts: string[]): FfiListener[] {
+  for (let tries = 0;; tries++) {
+    const listeners = [listenOn(hosts[0]!)];
+    try {
+      const port = listeners[0]!.at.port;
+      for (const host of hosts.slice(1)) listeners.push(transport.listen({ address: address(host), port }));
+      return listeners;
+    } catch (error) {
+      listeners.forEach((listener) => listener.close());
+      if (tries === 20) throw error; // another test's port is in the way
+    }
+  }
+}
+
 /** Waits for the outcome of a connect. */
 async function finish(connection: FfiConnection): Promise<string | undefined> {
   await waitReady({ fd: connection.fd, read: false, write: true });
@@ -75,8 +90,8 @@ for (const host of ["127.0.0.1", "::1"]) {
 }
 
 Deno.test("listen() on :: and 0.0.0.0 with the same port, each with its own family", async () => {
-  const six = listenOn("::");
-  const four = transport.listen({ address: address("0.0.0.0"), port: six.at.port });
+  const [six, four] = listenTogether("::", "0.0.0.0");
+  assert(six !== undefined && four !== undefined);
   const dialled = transport.connect({ address: address("127.0.0.1"), port: six.at.port }, undefined);
   assertEquals(await finish(dialled), undefined);
   assertEquals(six.accept(), undefined);
@@ -89,11 +104,7 @@ Deno.test("listen() on :: and 0.0.0.0 with the same port, each with its own fami
 });
 
 Deno.test("listen() on several addresses with one port", () => {
-  const first = listenOn("127.0.0.1");
-  const others = ["127.0.0.2", "::1"].map((host) =>
-    transport.listen({ address: address(host), port: first.at.port })
-  );
-  [first, ...others].forEach((listener) => listener.close());
+  listenTogether("127.0.0.1", "127.0.0.2", "::1").forEach((listener) => listener.close());
 });
 
 Deno.test("listen() names what is in the way", () => {
