@@ -1,7 +1,7 @@
 /**
  * Numbers of the C headers, one row a constant and one column an operating system, so that a new system is a new
- * column. Sources: Linux printed by a C program (glibc, x86_64; the ones here are the same on aarch64), OpenBSD
- * sys/socket.h r1.108 and FreeBSD as golang.org/x/sys 0.22 has them.
+ * column. Sources: Linux printed by a C program (glibc, x86_64; the ones here are the same on aarch64), BSD from
+ * golang.org/x/sys 0.22 and the systems' own sys/socket.h, fcntl.h, resource.h, _time.h, _clock_id.h, netinet/tcp.h.
  */
 
 import type { System } from "./system.ts";
