@@ -49,6 +49,10 @@ export class Follower {
   synced = false;
   /** Local policies that a shared one has replaced, to be put back when that goes. */
   readonly #displaced = new Map<string, IpsecRecord>();
+  /** Records as they came, until their turn: most wait for milliseconds, and need not be decoded twice. */
+  readonly #fresh = new Map<string, IpsecRecord>();
+  /** What to say when the kernel has taken the last change of a snapshot. */
+  #complete: { readonly change: number; readonly text: string } | undefined;
   readonly #askedMs = new Map<string, number>();
   /** When questions of long ago were last forgotten. */
   #forgotMs = 0;
@@ -78,6 +82,8 @@ export class Follower {
     this.#acked = 0;
     this.#newestRank = 0;
     this.#unequal = false;
+    this.#complete = undefined;
+    this.#fresh.clear();
     this.synced = false;
     this.queue.forgetOwed();
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
@@ -116,6 +122,7 @@ export class Follower {
   plan(waiting: Waiting, nowMs: number): Step[] {
     const { key } = waiting;
     const wanted = this.#wanted(key, nowMs);
+    this.#fresh.delete(key);
     const actual = this.inventory.get(key);
     if (wanted === undefined) return this.#planGone(waiting, nowMs);
     if (actual !== undefined && !actual.shared) {
@@ -166,6 +173,9 @@ export class Follower {
     if (this.#master === undefined || settled <= this.#acked) return;
     this.#acked = settled;
     this.effects.send(this.#master, { type: "ack", change: settled });
+    if (this.#complete === undefined || settled < this.#complete.change) return;
+    this.effects.log("state", this.#complete.text);
+    this.#complete = undefined;
   }
 
   /** The own kernel has something else than before under this key: is it to be repaired? */
@@ -198,6 +208,7 @@ export class Follower {
     this.#master = undefined;
     this.#began = false;
     this.#seen = undefined;
+    this.#fresh.clear();
     this.synced = false;
   }
 
@@ -213,8 +224,9 @@ export class Follower {
       this.refuse(entry.key, refusal, put.change);
     } else {
       this.guard.set(entry.key, record);
+      this.#fresh.set(entry.key, record);
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
-      const renewed = this.#seen === undefined && before !== undefined && before.rank !== put.rank;
+      const renewed = this.#seen === undefined && before?.rank !== put.rank;
       this.queue.add(entry.identity, { force: renewed, change: put.change });
     }
   }
@@ -247,7 +259,7 @@ export class Follower {
     this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
     this.#unequal = !this.synced;
     if (this.synced) {
-      this.effects.log("state", `synchronised with ${peer}: ${count} records`);
+      this.#complete = { change, text: `synchronised with ${peer}: ${count} records` };
       return;
     }
     const sizes = `${this.mirror.size} records, not ${count}`;
@@ -258,6 +270,7 @@ export class Follower {
   #remove(identity: RecordIdentity, change: number): void {
     const key = identityKey(identity);
     this.mirror.delete(key);
+    this.#fresh.delete(key);
     if (this.inventory.get(key) === undefined) this.guard.delete(key);
     this.queue.add(identity, { remove: true, change });
   }
@@ -266,7 +279,9 @@ export class Follower {
   #wanted(key: string, nowMs: number): Wanted | undefined {
     const entry = this.mirror.get(key);
     if (entry === undefined || entry.refused !== undefined) return undefined;
-    return { record: slaveRecord(recordOf(entry, nowMs)), rank: entry.rank };
+    const record = this.#fresh.get(key) ?? recordOf(entry, nowMs);
+    const ours = slaveRecord(record);
+    return { record: ours, rank: entry.rank, content: ours === record ? entry.content : undefined };
   }
 
   #planGone({ key, remove }: Waiting, nowMs: number): Step[] {

@@ -82,6 +82,13 @@ export class Master {
     this.mirror.count(key, record.sa.counters, { bornMs: before.bornMs, usedMs });
   }
 
+  /** The own kernel holds it as its newest, though it was not made anew. */
+  moved(key: string): void {
+    const entry = this.mirror.get(key);
+    if (entry === undefined || entry.rank === this.mirror.greatestRank) return;
+    this.touch(this.mirror.set({ ...entry, rank: this.mirror.nextRank() }).identity);
+  }
+
   /** The kernel does not hold it any more, or it has become local. */
   forget(key: string): void {
     const entry = this.mirror.delete(key);

@@ -323,6 +323,7 @@ export class Node {
     this.#bump(result.ok ? "changes applied" : "changes refused");
     if (result.ok) {
       this.#follower.stepped(step);
+      if (this.membership.role === "MASTER" && step.identity.kind === "policy") this.#master.moved(step.key);
       this.#kernel.unguard(step.key);
     } else if (step.content === undefined) {
       this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);

@@ -193,25 +193,23 @@ export class OwnKernel {
       if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
     }
     inventory.reorder(keys);
-    if (this.#isMaster) this.#rankAgain(keys);
+    if (this.#isMaster) this.#rankAgain();
     else follower.doubtOrder();
   }
 
   /**
-   * Policies, and SAs that differ in their mark only, stand in the order of the dump: those that an event lost had
-   * moved are told again.
+   * Policies, and SAs that differ in their mark only, stand in the kernel's order: those that were moved by an event
+   * that was lost, or came during the dump, are told again.
    */
-  #rankAgain(keys: ReadonlySet<string>): void {
-    const { mirror, master } = this.parts;
+  #rankAgain(): void {
+    const { inventory, mirror, master } = this.parts;
     const greatest = new Map<string, number>();
-    for (const key of keys) {
+    for (const { key } of inventory.values()) {
       const entry = mirror.get(key);
       if (entry === undefined) continue;
       const among = entry.identity.kind === "sa" ? saTriple(entry.identity.id) : "policies";
-      const moved = entry.rank < (greatest.get(among) ?? 0);
-      const rank = moved ? mirror.nextRank() : entry.rank;
-      if (moved) master.touch(mirror.set({ ...entry, rank }).identity);
-      greatest.set(among, rank);
+      if (entry.rank < (greatest.get(among) ?? 0)) master.moved(key);
+      greatest.set(among, mirror.get(key)!.rank);
     }
   }
 

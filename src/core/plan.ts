@@ -20,14 +20,15 @@ export interface Step {
 export interface Wanted {
   readonly record: IpsecRecord;
   readonly rank: number;
+  /** The record's content, where it is known already. */
+  readonly content?: Uint8Array | undefined;
 }
 
 /** The step that puts a record. */
-export function putStep(record: IpsecRecord, shared: boolean): Step {
+export function putStep(record: IpsecRecord, shared: boolean, content = encodeContent(record)): Step {
   const identity: RecordIdentity = record.kind === "sa"
     ? { kind: "sa", id: record.sa }
     : { kind: "policy", id: record.policy };
-  const content = encodeContent(record);
   return { key: recordKey(record), identity, change: { kind: "put", record }, content, shared };
 }
 
@@ -46,7 +47,7 @@ export function planPut(
   wantedSibling: (key: string) => Wanted | undefined,
   force: boolean,
 ): Step[] {
-  const step = putStep(wanted.record, true);
+  const step = putStep(wanted.record, true, wanted.content);
   const actual = inventory.get(step.key);
   if (!force && actual !== undefined && actual.shared && equalBytes(actual.content, step.content!)) return [];
   const siblings = inventory.siblings(step.identity);
@@ -76,6 +77,8 @@ export function planDelete(
 function regroup(there: readonly Item[], wanted: readonly Wanted[]): Step[] {
   return [
     ...there.toSorted((a, b) => b.seq - a.seq).map(deleteStep),
-    ...wanted.toSorted((a, b) => a.rank - b.rank).map(({ record }) => putStep(record, true)),
+    ...wanted.toSorted((a, b) => a.rank - b.rank).map(({ record, content }) =>
+      putStep(record, true, content)
+    ),
   ];
 }

@@ -11,9 +11,15 @@ const MAX_SECONDS = 2n ** 64n - 1n;
 
 /** The record as a slave's kernel gets it: no soft limits, hard time limits later, all else alike. */
 export function slaveRecord(record: IpsecRecord): IpsecRecord {
+  const { soft, hard } = record.kind === "sa" ? record.sa : record.policy;
+  if (isEmpty(soft) && hard.addSeconds === undefined && hard.useSeconds === undefined) return record;
   return record.kind === "sa"
     ? { kind: "sa", sa: { ...record.sa, soft: {}, hard: extend(record.sa.hard) } }
     : { kind: "policy", policy: { ...record.policy, soft: {}, hard: extend(record.policy.hard) } };
+}
+
+function isEmpty({ addSeconds, useSeconds, bytes, packets }: Limits): boolean {
+  return (addSeconds ?? useSeconds ?? bytes ?? packets) === undefined;
 }
 
 function extend(limits: Limits): Limits {
