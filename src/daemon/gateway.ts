@@ -5,9 +5,11 @@
 
 import type { Effect } from "../core/effect.ts";
 import type { Node } from "../core/node.ts";
+import { KernelReplyError, SyscallError } from "../errors.ts";
 import type { Log } from "../log/verbosity.ts";
 import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Clock, Guard, Interest, KernelIpsec, Poller, Readiness } from "../ports.ts";
+import type { Address } from "../record/address.ts";
 import type { Peers } from "./peers.ts";
 
 /** Kernel events read in one turn. */
@@ -18,6 +20,9 @@ const CHANGES_PER_CALL = 64;
 
 /** How long a turn may keep the kernel busy with changes before the sockets are looked at again. */
 const APPLY_SLICE_MS = 5;
+
+/** How long to wait when the kernel refuses the guard. */
+const GUARD_RETRY_MS = 1000;
 
 /** Data collected for one peer in one turn. */
 const COLLECT_BYTES = 32 * 1024;
@@ -39,6 +44,9 @@ export class Gateway {
   #dumping = false;
   #stopReason: string | undefined;
   #wakeAtMs = 0;
+  /** Endpoints that the guard does not cover yet. */
+  #guardWanted: readonly Address[] | undefined;
+  #guardRetryMs = 0;
 
   constructor(private readonly options: GatewayOptions) {}
 
@@ -85,7 +93,8 @@ export class Gateway {
   #timeout(): number {
     const { node, peers, clock } = this.options;
     const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
-    if (this.#dumping || node.busy || hasData) return 0;
+    const canApply = node.busy && this.#guardWanted === undefined;
+    if (this.#dumping || canApply || hasData) return 0;
     return Math.max(0, Math.ceil(this.#wakeAtMs - clock.bootMs()));
   }
 
@@ -104,20 +113,38 @@ export class Gateway {
     node.dumped(records, clock.bootMs());
   }
 
-  /** The guard goes first: no outbound SA without it. */
+  /** The guard goes first: nothing is applied that it does not cover. */
   #apply(): void {
     const { node, kernel, clock } = this.options;
     const endMs = clock.bootMs() + APPLY_SLICE_MS;
     do {
+      if (!this.#setGuard()) return;
       const changes = node.nextChanges(CHANGES_PER_CALL, clock.bootMs());
-      this.#setGuard();
       if (changes.length > 0) node.applied(kernel.apply(changes));
     } while (node.busy && clock.bootMs() < endMs);
   }
 
-  #setGuard(): void {
-    const addresses = this.options.node.guardChange();
-    if (addresses !== undefined) this.options.guard.set(addresses);
+  /** @returns whether the guard stands as it should; when the kernel refuses it, it is tried again each second. */
+  #setGuard(): boolean {
+    const { node, guard, clock, repeats } = this.options;
+    const nowMs = clock.bootMs();
+    this.#guardWanted = node.guardChange() ?? this.#guardWanted;
+    if (this.#guardWanted === undefined) return true;
+    if (nowMs < this.#guardRetryMs) return false;
+    try {
+      guard.set(this.#guardWanted);
+      this.#guardWanted = undefined;
+      return true;
+    } catch (error) {
+      if (!(error instanceof SyscallError || error instanceof KernelReplyError)) throw error;
+      repeats.once(
+        "guard",
+        `cannot keep this slave from sending, so nothing is applied: ${error.message}`,
+        nowMs,
+      );
+      this.#guardRetryMs = nowMs + GUARD_RETRY_MS;
+      return false;
+    }
   }
 
   #perform(effects: readonly Effect[]): void {

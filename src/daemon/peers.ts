@@ -63,6 +63,8 @@ export class Peers {
   readonly #peers: Map<string, Peer>;
   readonly #ownId: string;
   #ended: PeerLink[] = [];
+  /** Not to accept before. */
+  #acceptAtMs = 0;
 
   constructor(private readonly options: PeersOptions) {
     this.#ownId = options.hello.nodeId.toHex();
@@ -77,7 +79,8 @@ export class Peers {
 
   /** What to wait for. */
   interests(): Interest[] {
-    const interests: Interest[] = this.options.listeners.map(({ fd }) => ({ fd, read: true, write: false }));
+    const read = this.#now() >= this.#acceptAtMs;
+    const interests: Interest[] = this.options.listeners.map(({ fd }) => ({ fd, read, write: false }));
     for (const { connection, wantsWrite } of this.#links()) {
       interests.push({ fd: connection.fd, read: !connection.connecting, write: wantsWrite });
     }
@@ -175,7 +178,18 @@ export class Peers {
     }
   }
 
+  /** No descriptor or memory left (EMFILE …): the connection waits in the listener until the next try. */
   #accept(listener: Listener): void {
+    try {
+      this.#acceptAll(listener);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.#refuse("listener", error.message);
+      this.#acceptAtMs = this.#now() + PING_MS;
+    }
+  }
+
+  #acceptAll(listener: Listener): void {
     for (let connection = listener.accept(); connection !== undefined; connection = listener.accept()) {
       const { remote } = connection;
       const peer = [...this.#peers.values()].find(({ settings }) => equalBytes(settings.address, remote));
