@@ -6,6 +6,7 @@ import { Reader } from "../layout/reader.ts";
 import type { Writer } from "../layout/writer.ts";
 import { type Sa, SA_DIRECTION, SA_FLAG, type SaCounters } from "../record/sa.ts";
 import { XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL } from "./constants.ts";
+import { Refusal } from "./refusal.ts";
 import { xfrmReplayState, xfrmReplayStateEsn } from "./structs.ts";
 
 /** The members of an SA that the replay state holds. */
@@ -19,6 +20,8 @@ const LOW_BITS = 32n;
 const LOW_MASK = 0xffff_ffffn;
 /** What REPLAY_VAL has room for. */
 const SHORT_WINDOW = 32;
+/** More than this the kernel refuses, in packets. */
+const LONGEST_WINDOW = 4096;
 
 /** The replay state; `shortWindow` is the window field of usersa_info. @throws {DecodeError} */
 export function readReplay(attributes: NetlinkAttributes, shortWindow: number): Replay {
@@ -53,7 +56,11 @@ export function isLongReplay({ flags, replayWindow }: Sa): boolean {
   return (flags & (SA_FLAG.LONG_REPLAY | SA_FLAG.ESN)) !== 0 || replayWindow > SHORT_WINDOW;
 }
 
-/** Appends the replay state. With a direction the kernel insists on zeros for the other one. */
+/**
+ * Appends the replay state. With a direction the kernel insists on zeros for the other one.
+ *
+ * @throws {Refusal} when the window is too long.
+ */
 export function writeReplay(writer: Writer, sa: Sa): void {
   const { bitmap } = sa.counters;
   const oseq = sa.direction === SA_DIRECTION.IN ? 0n : sa.counters.oseq;
@@ -80,8 +87,9 @@ function writeLong(writer: Writer, sa: Sa, oseq: bigint, seq: bigint): void {
   for (const word of words) writer.u32(word);
 }
 
-/** The bitmap with as many words as the window needs, which the kernel insists on. */
+/** The bitmap with as many words as the window needs, which the kernel insists on. @throws {Refusal} */
 function wordsFor(bitmap: readonly number[], window: number): readonly number[] {
+  if (window > LONGEST_WINDOW) throw new Refusal(`Linux has no replay window of ${window} packets`);
   const missing = Math.ceil(window / 32) - bitmap.length;
   return missing <= 0 ? bitmap : [...bitmap, ...new Array<number>(missing).fill(0)];
 }
