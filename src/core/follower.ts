@@ -27,6 +27,9 @@ const ASK_AGAIN_MS = 10_000;
 /** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
 const GREATEST_RANK = 2 ** 52;
 
+/** Of a record in the kernel that may be there or not: like no record's content. */
+const UNKNOWN_CONTENT = new Uint8Array();
+
 /** What of the configuration a slave goes by. */
 export interface FollowerSettings {
   readonly ownership: Ownership;
@@ -145,6 +148,13 @@ export class Follower {
     if (step.content === undefined) this.inventory.delete(step.key);
     else this.inventory.set(step.identity, step.content, step.shared, true);
     if (!step.shared) this.#displaced.delete(step.key);
+  }
+
+  /** The kernel would not put a record; whether it still holds what stood there before it does not say. */
+  failed({ key }: Step, reason: string): void {
+    const item = this.inventory.get(key);
+    if (item?.shared === true) this.inventory.set(item.identity, UNKNOWN_CONTENT, true, false);
+    this.refuse(key, reason);
   }
 
   /**

@@ -292,9 +292,10 @@ export class Node {
    */
   #takeOver(nowMs: number): void {
     for (const { key, identity, remove } of this.#queue.drain()) {
-      const known = this.mirror.get(key) !== undefined;
+      const entry = this.mirror.get(key);
       const item = this.inventory.get(key);
-      if (known !== (item !== undefined)) this.#queue.add(identity, { remove });
+      if (entry?.refused !== undefined) this.inventory.delete(key); // the dump knows what is left of it
+      else if ((entry === undefined) !== (item === undefined)) this.#queue.add(identity, { remove });
       else if (item?.shared === true) this.#adopt(item, nowMs);
     }
     for (const { key, refused } of [...this.mirror.values()]) {
@@ -314,7 +315,7 @@ export class Node {
   /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
   #adopt({ key, identity, content }: Item, nowMs: number): void {
     const entry = this.mirror.get(key);
-    if (entry !== undefined) this.mirror.set({ ...entry, content, refused: undefined });
+    if (entry !== undefined) this.mirror.set({ ...entry, content });
     else this.#master.learn(decodeBare(identity.kind, content), content, true, nowMs);
   }
 
@@ -328,7 +329,7 @@ export class Node {
     } else if (step.content === undefined) {
       this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);
     } else {
-      this.#follower.refuse(step.key, result.reason);
+      this.#follower.failed(step, result.reason);
     }
   }
 

@@ -85,7 +85,7 @@ class Slave {
         for (const step of this.follower.plan(waiting, this.nowMs)) {
           const name = nameOfChange(step.change);
           this.#done.push(name);
-          if (this.refuses.has(name)) this.follower.refuse(step.key, "ENOSYS");
+          if (this.refuses.has(name)) this.follower.failed(step, "ENOSYS");
           else this.follower.stepped(step);
         }
         this.queue.done(waiting.key);
@@ -249,6 +249,12 @@ Deno.test("Follower.take() makes anew what the master made anew", () => {
   assertEquals(slave.work(), ["put sa 1"]);
 });
 
+Deno.test("Follower.take() makes anew what was deleted and came back before either was done", () => {
+  const slave = new Slave().synced(sa(1), policy("10.2.0.0/16"));
+  slave.take(gone(sa(1), 9), put(sa(1), 10), gone(policy("10.2.0.0/16"), 11), put(policy("10.2.0.0/16"), 12));
+  assertEquals(slave.work(), ["put sa 1", "put policy 10.2.0.0/16"]);
+});
+
 Deno.test("Follower.take() guards an endpoint before its SA is applied, and until it has gone", () => {
   const slave = new Slave().synced();
   slave.take(put(policy("10.2.0.0/16"), 9));
@@ -353,7 +359,7 @@ Deno.test("Follower.acknowledge() owes a new master nothing for the old one's ch
 
 // --- refusals ---
 
-Deno.test("Follower.refuse() keeps the record in the mirror, marked, and tells the master", () => {
+Deno.test("Follower.failed() keeps the record in the mirror, marked, and tells the master", () => {
   const slave = new Slave().synced();
   slave.refuses.add("put sa 1");
   slave.take(put(sa(1), 9), put(sa(2), 10));
@@ -364,7 +370,7 @@ Deno.test("Follower.refuse() keeps the record in the mirror, marked, and tells t
   assertEquals((refused as Message & { type: "refused" }).reason, "ENOSYS");
 });
 
-Deno.test("Follower.refuse() leaves nothing stale of the record in the kernel", () => {
+Deno.test("Follower.failed() leaves nothing stale of the record in the kernel", () => {
   const slave = new Slave().synced(sa(1), policy("10.2.0.0/16"));
   slave.refuses.add("put sa 1").add("put policy 10.2.0.0/16");
   slave.take(put(sa(1, { reqid: 9 }), 9, 1), put(policy("10.2.0.0/16", { priority: 9 }), 10, 2));
@@ -378,7 +384,16 @@ Deno.test("Follower.refuse() leaves nothing stale of the record in the kernel", 
   assertEquals(slave.saysShort().at(-1), "ack 10");
 });
 
-Deno.test("Follower.refuse() is over when the record changes", () => {
+Deno.test("Follower.failed() puts again what comes as it was before the failure: it may have gone", () => {
+  const slave = new Slave().synced(sa(1));
+  slave.take(put(sa(1, { reqid: 9 }), 9, 1));
+  const waiting = slave.queue.shift()!;
+  for (const step of slave.follower.plan(waiting, 0)) slave.follower.failed(step, "ENOSYS");
+  slave.take(put(sa(1), 10, 1));
+  assertEquals(slave.work(), ["put sa 1"]);
+});
+
+Deno.test("Follower.failed() is over when the record changes", () => {
   const slave = new Slave().synced();
   slave.refuses.add("put sa 1");
   slave.take(put(sa(1), 9));

@@ -330,6 +330,36 @@ Deno.test("Node.setRole() still does the old master's new records and deletions,
   );
 });
 
+Deno.test("Node.setRole() ranks a policy as the newest that it repairs after a takeover", () => {
+  const host = slave([policy("10.2.0.0/16"), policy("10.2.3.0/24")]);
+  host.kernel.disturb({ kind: "delete-policy", id: policy("10.2.0.0/16").policy });
+  host.read();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.holds(), ["policy 10.2.3.0/24", "policy 10.2.0.0/16"]);
+  const [wide, narrow] = ["10.2.0.0/16", "10.2.3.0/24"].map((net) =>
+    host.node.mirror.get(recordKey(policy(net)))!.rank
+  );
+  assert(wide! > narrow!);
+});
+
+Deno.test("Node.setRole() adopts at a takeover what is left of a record that was refused", () => {
+  for (const isLeft of [true, false]) {
+    const host = slave([sa(1)]);
+    host.refuses.add("put sa 1").add("delete sa 1");
+    hear(host, put(sa(1, { reqid: 9 }), 9, 1));
+    for (const change of host.node.nextChanges(1, 0)) {
+      if (!isLeft) host.kernel.apply([{ kind: "delete-sa", id: sa(1).sa }]);
+      host.node.applied([{ ok: false, reason: change.kind }]);
+    }
+    host.node.setRole("MASTER", "test", host.clock.nowMs);
+    host.turn();
+    const entry = host.node.mirror.get(recordKey(sa(1)))!;
+    assertEquals(entry.content, encodeContent(slaveRecord(sa(1, { reqid: isLeft ? 1 : 9 }))));
+    assertEquals([entry.refused, host.done], [isLeft ? undefined : "put", []]);
+  }
+});
+
 Deno.test("Node.setRole() touches the kernel at a takeover only when it is known again", () => {
   const host = slave([sa(1)]);
   hear(host, put(sa(3), 9));

@@ -191,6 +191,17 @@ Deno.test("Node.dumped() ranks SAs again that differ in their mark only and were
   assertEquals(told(host), ["put"], "the others have no order");
 });
 
+Deno.test("Node.dumped() ranks a policy that came during the dump above all that it shows", () => {
+  const host = new Host("gw1", 1, new TestClock(), {}, [policy("10.2.0.0/16"), policy("10.9.0.0/16")]);
+  host.node.start();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.perform();
+  host.kernel.disturb({ kind: "put", record: policy("10.2.3.0/24") });
+  host.read();
+  host.finishDump();
+  assertEquals(ranked(host), ["policy 10.2.0.0/16", "policy 10.9.0.0/16", "policy 10.2.3.0/24"]);
+});
+
 Deno.test("Node.dumped() leaves ranks alone that are as the dump shows them", () => {
   const host = master(policy("10.2.0.0/16"), sa(1), policy("10.2.3.0/24"));
   resync(host);
