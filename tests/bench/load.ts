@@ -1,0 +1,81 @@
+/** The load that all figures are measured with: AES-GCM tunnels of the gateways' virtual address. */
+
+import { SyscallError } from "../../src/errors.ts";
+import {
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+  NLMSG_ERROR,
+  readVerdict,
+  splitDatagram,
+  writeMessage,
+} from "../../src/layout/netlink.ts";
+import { Writer } from "../../src/layout/writer.ts";
+import type { KernelSocket } from "../../src/ports.ts";
+import { formatAddress } from "../../src/record/address.ts";
+import type { Sa } from "../../src/record/sa.ts";
+import { XFRM_MSG_NEWSA } from "../../src/xfrm/constants.ts";
+import { encodeSa } from "../../src/xfrm/sa.ts";
+import { sampleSa } from "../fakes/records.ts";
+
+/** NETLINK_XFRM. */
+export const XFRM = 6;
+
+/** Requests in one system call, as the daemon has it. */
+const BATCH = 64;
+const FIRST_SPI = 0x10000;
+const SAS_PER_PEER = 1000;
+
+/** The SA number `index`, of 1,000 for each of its peers. */
+export function saOf(index: number): Sa {
+  return sampleSa({
+    src: Uint8Array.of(192, 0, 2, 100),
+    dst: Uint8Array.of(192, 0, 2, 110 + Math.floor(index / SAS_PER_PEER)),
+    spi: FIRST_SPI + index,
+  });
+}
+
+/** The same as a line for `ip -batch`. */
+export function ipLine(index: number): string {
+  const { src, dst, spi, aead } = saOf(index);
+  const key = [...aead!.key].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return `xfrm state add src ${formatAddress(src)} dst ${formatAddress(dst)} proto esp spi ${spi} reqid 1 ` +
+    `mode tunnel replay-window 32 flag af-unspec aead rfc4106(gcm(aes)) 0x${key} 128`;
+}
+
+/** Requests for the SAs from `first` on, 64 in each datagram. */
+export function newSaDatagrams(first: number, count: number, portId: number): Uint8Array[] {
+  const datagrams: Uint8Array[] = [];
+  for (let done = 0; done < count; done += BATCH) {
+    const writer = new Writer();
+    for (let i = done; i < Math.min(count, done + BATCH); i++) writeNewSa(writer, first + i, portId);
+    datagrams.push(writer.finish());
+  }
+  return datagrams;
+}
+
+function writeNewSa(writer: Writer, index: number, pid: number): void {
+  const interfaces = { nameOf: () => undefined, indexOf: () => undefined };
+  const encoded = encodeSa(saOf(index), { nowSeconds: 0, interfaces });
+  if (!encoded.ok) throw new TypeError(`Cannot encode SA ${index}: ${encoded.reason}`);
+  const head = { type: XFRM_MSG_NEWSA, flags: NLM_F_REQUEST | NLM_F_ACK, seq: index + 1, pid };
+  writeMessage(writer, head, encoded.body);
+}
+
+/** Reads the `count` acknowledgements that a send has left. @throws {SyscallError | Error} when one is none, or missing */
+export function readAcks(socket: KernelSocket, count: number): void {
+  for (let left = count; left > 0;) {
+    const received = socket.receive();
+    if (received.kind !== "data") throw new Error(`${left} of ${count} acknowledgements are missing`);
+    for (const message of splitDatagram(received.bytes)) {
+      if (message.type !== NLMSG_ERROR) continue;
+      const { errno, text } = readVerdict(message);
+      if (errno !== 0) throw new SyscallError(`add SA ${message.seq - 1} (${text})`, `errno ${errno}`, errno);
+      left--;
+    }
+  }
+}
+
+/** How many requests a datagram number `index` of `newSaDatagrams` has. */
+export function requestsIn(index: number, count: number): number {
+  return Math.min(BATCH, count - index * BATCH);
+}
