@@ -48,6 +48,7 @@ export class Membership {
     if (role === this.role) return false;
     this.role = role;
     this.#startingSinceMs = role === "MASTER" ? nowMs : undefined;
+    this.#follow(); // so that it is said when whoever is followed from now on goes
     return true;
   }
 

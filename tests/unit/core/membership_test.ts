@@ -232,6 +232,15 @@ Deno.test("Membership.followed is never a master of the past", () => {
   assertEquals([membership.followed, membership.epoch], ["B", 6]);
 });
 
+Deno.test("Membership.setRole() follows another master at once, and it is said when that steps down too", () => {
+  const membership = master();
+  membership.hear("A", stateOf("MASTER", 3, { master: A, following: true }));
+  membership.setRole("SLAVE", 0);
+  assertEquals(membership.state(), stateOf("SLAVE", 3, { master: A, following: true }));
+  assertEquals(membership.hear("A", stateOf("SLAVE", 3, { master: A })), true);
+  assertEquals(membership.state(), stateOf("SLAVE", 3, { master: A }));
+});
+
 Deno.test("Membership.followed is nobody for a master", () => {
   const membership = slave();
   membership.setRole("MASTER", 0);

@@ -585,6 +585,22 @@ Deno.test("Node.setRole() forgets a displaced local policy that its daemon delet
   assertEquals([one.holds(), two.holds()], [[], []]);
 });
 
+Deno.test("Node.setRole() leaves one master of three that all follow when the others step down at once", () => {
+  const hosts = cluster(3) as [Host, Host, Host];
+  const [one, two, three] = hosts;
+  two.node.setRole("MASTER", "test", two.clock.nowMs);
+  three.node.setRole("MASTER", "test", three.clock.nowMs);
+  settle(...hosts);
+  two.node.setRole("SLAVE", "test", two.clock.nowMs);
+  three.node.setRole("SLAVE", "test", three.clock.nowMs);
+  settle(...hosts);
+  assertEquals(hosts.map(({ node }) => node.membership.followed), [undefined, "gw0", "gw0"]);
+  assertEquals(new Set(hosts.map(({ node }) => node.membership.epoch)).size, 1);
+  one.kernel.disturb({ kind: "put", record: sa(1) });
+  settle(...hosts);
+  assertEquals([two.holds(), three.holds()], [["sa 1"], ["sa 1"]]);
+});
+
 Deno.test("Node.peerDown() leaves the other slave undisturbed; who comes back gets what it missed", () => {
   const [one, two, three] = cluster(3, [sa(1)]) as [Host, Host, Host];
   disconnect(one, three);
