@@ -6,20 +6,36 @@ import type { Limits } from "../record/sa.ts";
 /** How much longer than on the master an SA lives on a slave whose master fell silent. */
 export const SLAVE_GRACE_SECONDS = 60n;
 
+/** Seconds since a record was made and first used. */
+interface Ages {
+  readonly ageSeconds: number;
+  readonly usedSeconds: number | undefined;
+}
+
 /** Limits have 64 bits. */
 const MAX_SECONDS = 2n ** 64n - 1n;
 
-/** The record as a slave's kernel gets it: no soft limits, hard time limits later, all else alike. */
+/**
+ * The record as a slave's kernel gets it: no soft limits, hard time limits later, all else alike. What would be over
+ * even so lives on the master, whose wall clock was stepped: it counts as new.
+ */
 export function slaveRecord(record: IpsecRecord): IpsecRecord {
-  const { soft, hard } = record.kind === "sa" ? record.sa : record.policy;
-  if (isEmpty(soft) && hard.addSeconds === undefined && hard.useSeconds === undefined) return record;
-  return record.kind === "sa"
-    ? { kind: "sa", sa: { ...record.sa, soft: {}, hard: extend(record.sa.hard) } }
-    : { kind: "policy", policy: { ...record.policy, soft: {}, hard: extend(record.policy.hard) } };
+  if (record.kind === "policy") {
+    const { policy } = record;
+    const hard = extend(policy.hard);
+    return { kind: "policy", policy: { ...policy, soft: {}, hard, ...agesWithin(policy, hard) } };
+  }
+  const { sa } = record;
+  const hard = extend(sa.hard);
+  const counters = { ...sa.counters, ...agesWithin(sa.counters, hard) };
+  return { kind: "sa", sa: { ...sa, soft: {}, hard, counters } };
 }
 
-function isEmpty({ addSeconds, useSeconds, bytes, packets }: Limits): boolean {
-  return (addSeconds ?? useSeconds ?? bytes ?? packets) === undefined;
+function agesWithin({ ageSeconds, usedSeconds }: Ages, { addSeconds, useSeconds }: Limits): Ages {
+  const isOver = (age: number | undefined, limit: bigint | undefined) =>
+    age !== undefined && limit !== undefined && BigInt(age) >= limit;
+  if (!isOver(ageSeconds, addSeconds) && !isOver(usedSeconds, useSeconds)) return { ageSeconds, usedSeconds };
+  return { ageSeconds: 0, usedSeconds: usedSeconds === undefined ? undefined : 0 };
 }
 
 function extend(limits: Limits): Limits {

@@ -65,6 +65,8 @@ export class XfrmKernel implements KernelIpsec {
   #unreadable = new Map<string, string>();
   #unreadableInDump = new Map<string, string>();
   #pending: KernelEvent[] = [];
+  /** Events were lost, and more may be: after an overrun the kernel drops all until its queue has been emptied. */
+  #losing = false;
 
   /** Events are heard from here on. @throws {SyscallError} when the system has no XFRM or does not allow it. */
   constructor(ports: XfrmPorts, eventBufferBytes: number = EVENT_BUFFER_BYTES) {
@@ -84,9 +86,13 @@ export class XfrmKernel implements KernelIpsec {
     const events = this.#pending.splice(0);
     for (let reads = 0; events.length < limit && reads < limit * READS_PER_EVENT; reads++) {
       const received = this.#events.receive();
-      if (received.kind === "empty") break;
+      if (received.kind === "empty") {
+        if (this.#losing) events.push({ kind: "resync", reason: "events were lost" });
+        this.#losing = false;
+        break;
+      }
       if (received.kind === "closed") throw new SyscallError("read XFRM events", received.reason, 0);
-      if (received.kind === "overrun") events.push({ kind: "resync", reason: "events were lost" });
+      if (received.kind === "overrun") this.#losing = true;
       else events.push(...splitDatagram(received.bytes).flatMap((message) => this.#follow(message)));
     }
     return events;

@@ -34,3 +34,22 @@ for (const [what, hard, limits] of rows) {
     encodeContent(slavePolicy);
   });
 }
+
+const ages: [what: string, age: [number, number | undefined], slave: [number, number | undefined]][] = [
+  ["leaves ages within the limits", [3659, 119], [3659, 119]],
+  ["counts what would be over as new", [3660, undefined], [0, undefined]],
+  ["counts what was used for too long as new", [1000, 120], [0, 0]],
+];
+
+for (const [what, [ageSeconds, usedSeconds], [age, used]] of ages) {
+  Deno.test(`slaveRecord() ${what}`, () => {
+    const hard = { addSeconds: 3600n, useSeconds: 60n };
+    const counters = { oseq: 7n, seq: 0n, bitmap: [], bytes: 0n, packets: 0n, ageSeconds, usedSeconds };
+    const slaveSa = slaveRecord(sa(1, { hard, counters }));
+    const slavePolicy = slaveRecord(policy("10.2.0.0/16", { hard, ageSeconds, usedSeconds }));
+    const moved = { addSeconds: 3660n, useSeconds: 120n };
+    const expected = { ...counters, ageSeconds: age, usedSeconds: used };
+    assertEquals(slaveSa, sa(1, { hard: moved, counters: expected }));
+    assertEquals(slavePolicy, policy("10.2.0.0/16", { hard: moved, ageSeconds: age, usedSeconds: used }));
+  });
+}
