@@ -26,7 +26,7 @@ export type DetachedOutcome =
 
 /**
  * Starts a process in a session of its own, with `/` as its directory (so paths in its arguments must be
- * absolute), and waits until it calls `reportReady` or ends. It writes its error messages to our standard error.
+ * absolute), and waits until it calls `reportReady` or ends. What it has said on standard error then comes out here.
  * After that the caller has to leave by Deno.exit: a natural end would wait for the child.
  *
  * @throws {SyscallError} and what Deno.Command throws.
@@ -36,8 +36,8 @@ export async function spawnDetached(libc: Libc, command: DetachedCommand): Promi
   try {
     const child = startChild(libc, command, write);
     if (await waitForByte(libc, read)) return { ready: true, processId: child.pid };
-    const { code } = await child.status;
-    return { ready: false, code };
+    await Deno.stderr.write(await new Response(child.stderr).bytes());
+    return { ready: false, code: (await child.status).code };
   } finally {
     read.close();
   }
@@ -68,8 +68,9 @@ function startChild(libc: Libc, command: DetachedCommand, write: OwnedFd): Deno.
       detached: true,
       cwd: "/",
       stdin: "null",
-      stdout: "inherit",
-      stderr: "inherit",
+      // nothing of ours: the runtime keeps copies of what a process starts with, and whoever reads us would wait for them
+      stdout: "null",
+      stderr: "piped",
     }).spawn();
   } finally {
     write.close(); // only the child's copy is left, so its death is the end of the file

@@ -18,6 +18,9 @@ export const BACKOFF_MS = { min: 500, max: 10_000 } as const;
 /** Connections from one peer that have not shown the key yet; a further one replaces the oldest. */
 const HALF_OPEN_LIMIT = 4;
 
+/** Said to the one of two sessions that is not needed: that both sides dial at once is no fault. */
+const SPARE = "another session of this pair stays";
+
 /** A peer as configured. */
 export interface PeerSettings {
   readonly name: string;
@@ -31,7 +34,7 @@ export interface PeerSettings {
 export interface PeersEvents {
   up(peer: string, hello: Hello, slaveOnly: boolean): void;
   down(peer: string): void;
-  message(peer: string, message: Message): void;
+  message(peer: string, message: Message, nowMs: number): void;
 }
 
 export interface PeersOptions {
@@ -224,7 +227,7 @@ export class Peers {
     if (link.dialled && link.open && !link.helloSent) this.#sayHello(link);
     for (const message of messages) {
       if (this.#ended.includes(link)) return;
-      this.#take(link, message);
+      this.#take(link, message, nowMs);
     }
   }
 
@@ -233,12 +236,12 @@ export class Peers {
     link.send([this.options.hello], this.#now());
   }
 
-  #take(link: PeerLink, message: Message): void {
+  #take(link: PeerLink, message: Message, nowMs: number): void {
     if (message.type === "hello") return this.#meet(link, message);
     if (message.type === "bye") throw new PeerError(`said goodbye: ${message.reason}`);
-    if (message.type === "ping") return link.send([{ type: "pong", token: message.token }], this.#now());
+    if (message.type === "ping") return link.send([{ type: "pong", token: message.token }], nowMs);
     const isLive = this.#peers.get(link.peer)?.live === link;
-    if (message.type !== "pong" && isLive) this.options.events.message(link.peer, message);
+    if (message.type !== "pong" && isLive) this.options.events.message(link.peer, message, nowMs);
   }
 
   /** A peer has said who it is: is this the session to use? */
@@ -257,7 +260,7 @@ export class Peers {
     }
     const loser = peer.live;
     if (loser !== undefined && !this.#wins(link, loser)) {
-      return this.#end(link, "another session of this pair stays", true);
+      return this.#end(link, SPARE, true);
     }
     if (!link.helloSent) this.#sayHello(link);
     if (loser !== undefined) this.#end(loser, "replaced by another session", true);
@@ -296,7 +299,10 @@ export class Peers {
     if (wasLive || peer.links.size === 0) {
       peer.dialAtMs = Math.max(peer.dialAtMs, this.#now() + peer.backoffMs);
     }
-    if (!wasLive) return link.connected ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
+    if (!wasLive) {
+      const isFault = link.connected && !reason.endsWith(SPARE);
+      return isFault ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
+    }
     peer.live = undefined;
     this.options.log.state(`peer ${link.peer}: disconnected, ${reason}`);
     this.options.events.down(link.peer);

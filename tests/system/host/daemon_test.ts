@@ -1,0 +1,253 @@
+/**
+ * The compiled program as a process, over loopback and with `kernel memory`: command line, exit status, start in the
+ * background, signals, peers that come and go. Needs root, as the program does; in CI it must not be missing.
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+
+const EXECUTABLE = new URL("../../../sasyncd", import.meta.url).pathname;
+const KEY = "000102030405060708090a0b0c0d0e0f";
+const ignore = Deno.env.get("CI") !== "true" && Deno.uid() !== 0;
+
+/** Ports of their own for each pair of daemons, as tests run side by side. */
+let nextPort = 20_500 + Deno.pid % 2000 * 10;
+
+interface Place {
+  readonly folder: string;
+  readonly port: number;
+}
+
+function test(name: string, body: (place: Place) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    async fn() {
+      const place = { folder: Deno.makeTempDirSync(), port: nextPort++ };
+      try {
+        await body(place);
+      } finally {
+        Deno.removeSync(place.folder, { recursive: true });
+      }
+    },
+  });
+}
+
+/** A configuration file for one of two daemons on 127.0.0.1 and 127.0.0.2. */
+function configure({ folder, port }: Place, mode: "master" | "slave", more = `sharedkey 0x${KEY}`): string {
+  const [own, peer] = mode === "master" ? [1, 2] : [2, 1];
+  const file = `${folder}/${mode}.conf`;
+  const text = [
+    `mode ${mode}`,
+    `listen on 127.0.0.${own} port ${port}`,
+    `peer 127.0.0.${peer} port ${port}`,
+    "kernel memory",
+    more,
+  ];
+  Deno.writeTextFileSync(file, text.join("\n"), { mode: 0o600 });
+  return file;
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function execute(command: string, ...args: string[]): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(command, { args }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+/** A daemon in the foreground with its log. */
+class Daemon {
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+  log = "";
+
+  constructor(file: string, ...args: string[]) {
+    this.#child = new Deno.Command(EXECUTABLE, {
+      args: ["-d", "-vvvv", ...args, "-c", file],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  async #read(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) this.log += text;
+  }
+
+  async waitFor(pattern: RegExp, times = 1): Promise<void> {
+    const all = new RegExp(pattern, "g");
+    for (const endMs = Date.now() + 20_000; Date.now() < endMs;) {
+      if ((this.log.match(all)?.length ?? 0) >= times) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`no ${pattern} in:\n${this.log}`);
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** @returns status and how long the end took. */
+  async end(signal: Deno.Signal): Promise<{ code: number; tookMs: number }> {
+    const startMs = performance.now();
+    this.#child.kill(signal);
+    const { code } = await this.#child.status;
+    await this.#reading;
+    return { code, tookMs: performance.now() - startMs };
+  }
+}
+
+for (
+  const [args, code, stderr] of [
+    [["-x"], 1, /usage: sasyncd/],
+    [["-c"], 1, /usage: sasyncd/],
+    [["-c", "a", "-c", "b"], 1, /usage: sasyncd/],
+    [["operand"], 1, /usage: sasyncd/],
+    [["-c", "/nonexistent"], 1, /nonexistent.*ENOENT/],
+  ] as const
+) {
+  test(`sasyncd ${args.join(" ")} exits ${code}`, async () => {
+    const outcome = await execute(EXECUTABLE, ...args);
+    assertEquals(outcome.code, code);
+    assertMatch(outcome.stderr, stderr);
+  });
+}
+
+test("sasyncd -n prints the configuration without the key", async (place) => {
+  const { code, stdout } = await execute(EXECUTABLE, "-n", "-c", configure(place, "master"));
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "mode master");
+  assert(!stdout.includes(KEY));
+});
+
+test("sasyncd -n needs no root", async (place) => {
+  Deno.chmodSync(place.folder, 0o755);
+  const file = configure(place, "master");
+  Deno.chownSync(file, 65534, 65534);
+  const program = `${place.folder}/sasyncd`;
+  Deno.copyFileSync(EXECUTABLE, program);
+  const nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", program];
+  assertEquals((await execute("setpriv", ...nobody, "-n", "-c", file)).code, 0);
+  const refused = await execute("setpriv", ...nobody, "-d", "-c", file);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /need root privileges/);
+});
+
+test("sasyncd tells all mistakes of a configuration", async (place) => {
+  const file = configure(place, "master", "sharedkye 0x11\nflushmode sometimes");
+  const { code, stderr } = await execute(EXECUTABLE, "-n", "-c", file);
+  assertEquals(code, 1);
+  assertMatch(stderr, /:5: .*sharedkye.*sharedkey/);
+  assertMatch(stderr, /:6: .*flushmode/);
+});
+
+test("sasyncd refuses a configuration that others may read", async (place) => {
+  const file = configure(place, "master");
+  Deno.chmodSync(file, 0o640);
+  const { code, stderr } = await execute(EXECUTABLE, "-d", "-c", file);
+  assertEquals(code, 1);
+  assertMatch(stderr, /mode 0640/);
+});
+
+test("sasyncd without mode says that following an interface is not there yet", async (place) => {
+  const file = `${place.folder}/carp.conf`;
+  Deno.writeTextFileSync(file, `interface carp0\npeer 127.0.0.2\nsharedkey 0x${KEY}\n`, { mode: 0o600 });
+  const { code, stderr } = await execute(EXECUTABLE, "-d", "-c", file);
+  assertEquals(code, 1);
+  assertMatch(stderr, /not there yet/);
+});
+
+test("sasyncd genkey prints a line that is a configuration's", async (place) => {
+  const { code, stdout } = await execute(EXECUTABLE, "genkey");
+  assertEquals(code, 0);
+  assertMatch(stdout, /^sharedkey 0x[0-9a-f]{64}\n$/);
+  assertEquals((await execute(EXECUTABLE, "-n", "-c", configure(place, "master", stdout))).code, 0);
+});
+
+test("sasyncd synchronises over TCP, shows no key and ends in order", async (place) => {
+  const [master, slave] = [
+    new Daemon(configure(place, "master")),
+    new Daemon(configure(place, "slave")),
+  ];
+  await slave.waitFor(/synchronised with 127\.0\.0\.1: 0 records/);
+  slave.signal("SIGHUP");
+  await slave.waitFor(/SIGHUP/);
+  const ended = [await master.end("SIGTERM")];
+  await slave.waitFor(/disconnected, said goodbye: received SIGTERM/);
+  ended.push(await slave.end("SIGINT"));
+  for (const { code, tookMs } of ended) {
+    assertEquals(code, 0);
+    assert(tookMs < 1000, `end took ${tookMs} ms`);
+  }
+  for (const { log } of [master, slave]) assert(!log.toLowerCase().includes(KEY.slice(0, 12)));
+});
+
+for (const victim of ["master", "slave"] as const) {
+  test(`sasyncd finds its peer again after kill -9 of the ${victim}`, async (place) => {
+    const files = { master: configure(place, "master"), slave: configure(place, "slave") };
+    const daemons = { master: new Daemon(files.master), slave: new Daemon(files.slave) };
+    await daemons.slave.waitFor(/synchronised with/);
+    const survivor = daemons[victim === "master" ? "slave" : "master"];
+    await daemons[victim].end("SIGKILL");
+    await survivor.waitFor(/: disconnected/);
+    daemons[victim] = new Daemon(files[victim]);
+    await survivor.waitFor(/: connected/, 2);
+    await daemons.slave.waitFor(/synchronised with/, victim === "master" ? 2 : 1);
+    for (const daemon of Object.values(daemons)) assertEquals((await daemon.end("SIGTERM")).code, 0);
+  });
+}
+
+test("sasyncd with another key is refused, and says so once", async (place) => {
+  const master = new Daemon(configure(place, "master"));
+  const slave = new Daemon(configure(place, "slave", `sharedkey 0x${KEY.replaceAll("0", "f")}`));
+  await master.waitFor(/peer 127\.0\.0\.2: .*/);
+  await slave.waitFor(/peer 127\.0\.0\.1: .*/);
+  await new Promise((resolve) => setTimeout(resolve, 3000)); // several tries of both sides
+  for (const daemon of [master, slave]) {
+    assertEquals((await daemon.end("SIGTERM")).code, 0);
+    assert(!daemon.log.includes("connected, linux"));
+    assert(daemon.log.split("\n").filter((line) => line.startsWith("peer ")).length <= 2, daemon.log);
+  }
+});
+
+test("sasyncd on a port that is taken exits 1 and says which", async (place) => {
+  const file = configure(place, "master");
+  const first = new Daemon(file);
+  await first.waitFor(/started/);
+  for (const args of [["-d"], []]) {
+    const { code, stderr } = await execute(EXECUTABLE, ...args, "-c", file);
+    assertEquals(code, 1);
+    assertMatch(stderr, new RegExp(`listen on 127\\.0\\.0\\.1.*${place.port}.*EADDRINUSE`));
+  }
+  assertEquals((await first.end("SIGTERM")).code, 0);
+});
+
+test("sasyncd goes to the background when it is ready", async (place) => {
+  const file = configure(place, "master");
+  const { code } = await execute(EXECUTABLE, "-v", "-c", file); // reads to the end: nothing of ours is kept open
+  assertEquals(code, 0);
+  const found = (await execute("pgrep", "-f", `sasyncd --background .*${file}`)).stdout.trim();
+  const pid = Number(found);
+  assert(pid > 0, `one daemon runs: "${found}"`);
+  try {
+    const { stdout: sockets } = await execute("ss", "-Hltn", `sport = :${place.port}`);
+    assertStringIncludes(sockets, `127.0.0.1:${place.port}`);
+    assertEquals(Deno.readLinkSync(`/proc/${pid}/cwd`), "/");
+    for (const fd of [0, 1, 2]) assertEquals(Deno.readLinkSync(`/proc/${pid}/fd/${fd}`), "/dev/null");
+    const { stdout } = await execute("ps", "-o", "sid=", "-p", found);
+    assertEquals(Number(stdout), pid, "leads a session of its own");
+  } finally {
+    Deno.kill(pid, "SIGTERM");
+  }
+  for (let i = 0; i < 50 && (await execute("kill", "-0", found)).code === 0; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert(
+    (await execute("pgrep", "-f", `sasyncd --background .*${file}`)).code === 1,
+    "ended within a second",
+  );
+});
