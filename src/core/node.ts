@@ -109,7 +109,7 @@ export class Node {
 
   /** Time goes by; call it at least every second, and after every wait. */
   tick(nowMs: number): void {
-    if (this.membership.tick(nowMs)) this.#raised("all peers heard");
+    if (this.membership.tick(nowMs)) this.#raised("started");
     this.#follower.tick(nowMs);
   }
 
