@@ -3,6 +3,7 @@
 import { KernelReplyError, SyscallError } from "../errors.ts";
 import {
   type NetlinkMessage,
+  type NetlinkVerdict,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
@@ -29,19 +30,17 @@ export type DumpDecoder = (type: number, body: Uint8Array) => IpsecRecord | unde
 
 type Phase = "sas" | "policies" | "done";
 
-/** What dumps each phase. */
-const REQUESTS = { sas: XFRM_MSG_GETSA, policies: XFRM_MSG_GETPOLICY } as const;
-
 export class XfrmDump {
   #phase: Phase = "sas";
   #interrupted = false;
   #restarts = 0;
+  #seq = 0;
   #sas: IpsecRecord[] = [];
   #policies: IpsecRecord[] = [];
 
   /** Starts at once. The socket is closed when the dump is complete or closed. @throws {SyscallError} */
   constructor(readonly socket: KernelSocket, readonly decode: DumpDecoder) {
-    this.#request(REQUESTS.sas);
+    this.#request();
   }
 
   /**
@@ -69,9 +68,10 @@ export class XfrmDump {
 
   #takeDatagram(messages: readonly NetlinkMessage[]): void {
     for (const message of messages) {
+      if (message.seq !== this.#seq) continue;
       if ((message.flags & NLM_F_DUMP_INTR) !== 0) this.#interrupted = true;
       if (message.type === NLMSG_DONE) return this.#finishPhase(readDone(message));
-      if (message.type === NLMSG_ERROR) this.#fail(readVerdict(message).errno, readVerdict(message).text);
+      if (message.type === NLMSG_ERROR) this.#fail(readVerdict(message));
       const record = this.decode(message.type, message.body);
       if (record !== undefined) this.#list().push(record);
     }
@@ -82,26 +82,35 @@ export class XfrmDump {
   }
 
   #finishPhase(errno: number): void {
-    if (errno !== 0) this.#fail(errno, "");
+    if (errno !== 0) this.#fail({ errno, text: "" });
     if (this.#interrupted && this.#restarts++ < MOST_RESTARTS) {
       this.#interrupted = false;
       this.#list().length = 0;
-      this.#request(this.#phase === "sas" ? REQUESTS.sas : REQUESTS.policies);
+      this.#request();
     } else if (this.#phase === "sas") {
       this.#phase = "policies";
-      this.#request(REQUESTS.policies);
+      this.#request();
     } else this.#phase = "done";
   }
 
-  #request(type: number): void {
+  /** What dumps the phase. */
+  get #requestType(): number {
+    return this.#phase === "sas" ? XFRM_MSG_GETSA : XFRM_MSG_GETPOLICY;
+  }
+
+  #request(): void {
     const writer = new Writer();
-    const head = { type, flags: NLM_F_REQUEST | NLM_F_DUMP, seq: 1, pid: this.socket.portId };
+    const head = {
+      type: this.#requestType,
+      flags: NLM_F_REQUEST | NLM_F_DUMP,
+      seq: ++this.#seq,
+      pid: this.socket.portId,
+    };
     writeMessage(writer, head, new Uint8Array());
     this.socket.send(writer.finish());
   }
 
-  #fail(errno: number, text: string): never {
-    const request = this.#phase === "sas" ? REQUESTS.sas : REQUESTS.policies;
-    throw new KernelReplyError(messageName(request), errnoName(errno), text);
+  #fail({ errno, text }: NetlinkVerdict): never {
+    throw new KernelReplyError(messageName(this.#requestType), errnoName(errno), text);
   }
 }

@@ -93,7 +93,7 @@ export class XfrmKernel implements KernelIpsec {
       }
       if (received.kind === "closed") throw new SyscallError("read XFRM events", received.reason, 0);
       if (received.kind === "overrun") this.#losing = true;
-      else events.push(...splitDatagram(received.bytes).flatMap((message) => this.#follow(message)));
+      else events.push(...this.#followAll(received.bytes));
     }
     return events;
   }
@@ -125,6 +125,15 @@ export class XfrmKernel implements KernelIpsec {
 
   #surroundings(): Surroundings {
     return { nowSeconds: this.#ports.clock.wallSeconds(), interfaces: this.#ports.interfaces };
+  }
+
+  #followAll(datagram: Uint8Array): readonly KernelEvent[] {
+    try {
+      return splitDatagram(datagram).flatMap((message) => this.#follow(message));
+    } catch (error) {
+      if (error instanceof DecodeError) return this.#note("a notification", error.message);
+      throw error;
+    }
   }
 
   /** Notifications carry the port id of whose request caused them: own ones are not told. */

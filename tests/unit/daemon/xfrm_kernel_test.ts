@@ -1,0 +1,346 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { KernelReplyError } from "../../../src/errors.ts";
+import { XfrmKernel } from "../../../src/daemon/xfrm_kernel.ts";
+import { splitDatagram, writeAttribute } from "../../../src/layout/netlink.ts";
+import { Writer } from "../../../src/layout/writer.ts";
+import type { KernelChange, KernelResult } from "../../../src/ports.ts";
+import { SPACE } from "../../../src/record/opaque.ts";
+import type { Policy } from "../../../src/record/policy.ts";
+import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
+import { NO_MARK, type Sa } from "../../../src/record/sa.ts";
+import * as xfrm from "../../../src/xfrm/constants.ts";
+import { encodePolicy } from "../../../src/xfrm/policy.ts";
+import { encodeSaId } from "../../../src/xfrm/requests.ts";
+import { encodeSa } from "../../../src/xfrm/sa.ts";
+import { decodeHex } from "../../fakes/hex.ts";
+import { samplePolicy, sampleSa } from "../../fakes/records.ts";
+import { VECTOR_SURROUNDINGS } from "../../fakes/xfrm_bodies.ts";
+import { FakeXfrm } from "../../fakes/xfrm_sockets.ts";
+import { EVENT_VECTORS, POLICY_VECTORS, SA_VECTORS } from "../../vectors/xfrm_vectors.ts";
+
+const { interfaces, nowSeconds } = VECTOR_SURROUNDINGS;
+
+function start(): { fake: FakeXfrm; kernel: XfrmKernel } {
+  const fake = new FakeXfrm();
+  const clock = { wallSeconds: () => nowSeconds };
+  return { fake, kernel: new XfrmKernel({ open: fake.open, clock, interfaces }) };
+}
+
+function dump(kernel: XfrmKernel): readonly IpsecRecord[] {
+  kernel.beginDump();
+  for (let turn = 0; turn < 10_000; turn++) {
+    const records = kernel.continueDump();
+    if (records !== undefined) return records;
+  }
+  throw new Error("The dump has no end");
+}
+
+function putSa(sa: Sa): KernelChange {
+  return { kind: "put", record: { kind: "sa", sa } };
+}
+
+function putPolicy(policy: Policy): KernelChange {
+  return { kind: "put", record: { kind: "policy", policy } };
+}
+
+function bodyOf(sa: Sa): Uint8Array {
+  const encoded = encodeSa(sa, VECTOR_SURROUNDINGS);
+  assert(encoded.ok);
+  return encoded.body;
+}
+
+function reasons(results: readonly KernelResult[]): string[] {
+  return results.map((result) => result.ok ? "" : result.reason);
+}
+
+const OK: KernelResult = { ok: true };
+/** An SA as it comes back, with the members that have no value. */
+const PLAIN = sampleSa({
+  flags: 0,
+  encryption: undefined,
+  integrity: undefined,
+  compression: undefined,
+  encapsulation: undefined,
+  careOf: undefined,
+  outputMark: undefined,
+});
+const sa = (spi: number, overrides: Partial<Sa> = {}) => sampleSa({ ...PLAIN, spi, ...overrides });
+const mark = (value: number) => ({ value, mask: 0xff });
+
+Deno.test("XfrmKernel hears all groups from the start, on a socket of its own", () => {
+  const { fake, kernel } = start();
+  assertEquals(fake.sockets.map(({ groups }) => groups), [[2, 3, 4, 7], []]);
+  assertEquals(kernel.fd, fake.sockets[0]!.fd);
+  kernel.close();
+  assert(fake.sockets.every(({ closed }) => closed));
+});
+
+Deno.test("XfrmKernel dumps SAs, then policies, oldest first, without larval ones and those of sockets", () => {
+  const { fake, kernel } = start();
+  for (const [, hex] of SA_VECTORS) fake.states.unshift({ triple: "", mark: NO_MARK, body: decodeHex(hex) });
+  for (const [, hex] of POLICY_VECTORS) fake.policies.unshift({ key: "", body: decodeHex(hex) });
+  const records = dump(kernel);
+  const spis = records.flatMap((record) => record.kind === "sa" ? record.sa.spi : []);
+  assertEquals(spis.length, SA_VECTORS.length - 3);
+  assertEquals([spis[0], spis.at(-1)], [0x1001, 0x4004]);
+  const priorities = records.flatMap((record) => record.kind === "policy" ? record.policy.priority : []);
+  assertEquals(priorities, [100, 100, 100, 7, 5, 5, 5, 1, 0, 0]);
+  assertEquals(records.slice(spis.length).every(({ kind }) => kind === "policy"), true);
+  assertEquals([...kernel.unreadable], []);
+});
+
+Deno.test("XfrmKernel reads a bounded part of a dump at a time", () => {
+  const { fake, kernel } = start();
+  for (let i = 0; i < 100; i++) fake.states.unshift({ triple: "", mark: NO_MARK, body: bodyOf(sa(i + 1)) });
+  kernel.beginDump();
+  let turns = 0;
+  while (kernel.continueDump() === undefined) turns++;
+  assert(turns >= 10, `${turns} turns`);
+  assertEquals(kernel.continueDump(), undefined);
+});
+
+Deno.test("XfrmKernel begins a dump again from its beginning", () => {
+  const { fake, kernel } = start();
+  kernel.apply([1, 2, 3, 4, 5].map((spi) => putSa(sa(spi))));
+  kernel.beginDump();
+  kernel.continueDump();
+  kernel.apply([putSa(sa(6))]);
+  assertEquals(dump(kernel).length, 6);
+  assertEquals(fake.sockets.slice(2).map(({ closed }) => closed), [true, true]);
+});
+
+Deno.test("XfrmKernel repeats a dump that was interrupted, but not for ever", () => {
+  for (const times of [1, 3, 1000]) {
+    const { fake, kernel } = start();
+    kernel.apply([putSa(sa(1)), putSa(sa(2)), putPolicy(samplePolicy())]);
+    fake.interruptDumps = times;
+    assertEquals(dump(kernel).length, 3);
+  }
+});
+
+Deno.test("XfrmKernel says why a dump was refused", () => {
+  const { fake, kernel } = start();
+  fake.refuseDump = 1;
+  kernel.beginDump();
+  const error = assertThrows(() => kernel.continueDump(), KernelReplyError);
+  assertEquals([error.request, error.errno], ["XFRM_MSG_GETSA", "EPERM"]);
+});
+
+Deno.test("XfrmKernel.apply() sends many requests at once and tells each its result", () => {
+  const { fake, kernel } = start();
+  const sas = Array.from({ length: 200 }, (_, i) => sa(i + 1, i === 70 ? { rdomain: 1 } : {}));
+  const results = kernel.apply(sas.map(putSa));
+  assertEquals(reasons(results).flatMap((reason, i) => reason === "" ? [] : `${i} ${reason}`), [
+    "70 Linux has no routing domains",
+  ]);
+  assertEquals(fake.sends, [64, 63, 64, 8]);
+  const records = dump(kernel);
+  assertEquals(
+    records,
+    sas.filter((_, i) => i !== 70).map((sa) => ({ kind: "sa", sa })),
+  );
+});
+
+Deno.test("XfrmKernel.apply() replaces an SA that is there, keys and counters too", () => {
+  const { kernel } = start();
+  const other = sa(1, {
+    aead: { ...PLAIN.aead!, key: new Uint8Array(20).fill(9) },
+    counters: { ...PLAIN.counters, oseq: 500n, ageSeconds: 70 },
+  });
+  assertEquals(kernel.apply([putSa(sa(1)), putSa(sa(2))]), [OK, OK]);
+  assertEquals(kernel.apply([putSa(other)]), [OK]);
+  assertEquals(dump(kernel).at(-1), { kind: "sa", sa: other });
+  assertEquals(dump(kernel).length, 2);
+});
+
+Deno.test("XfrmKernel.apply() does changes of one SA in their order", () => {
+  const { kernel } = start();
+  const changes: KernelChange[] = [
+    putSa(sa(1)),
+    putSa(sa(1, { reqid: 2 })),
+    { kind: "delete-sa", id: sa(1) },
+    { kind: "delete-sa", id: sa(1) },
+    putSa(sa(1, { reqid: 3 })),
+  ];
+  assertEquals(kernel.apply(changes), [OK, OK, OK, OK, OK]);
+  assertEquals(dump(kernel).map((record) => record.kind === "sa" && record.sa.reqid), [3]);
+});
+
+Deno.test("XfrmKernel.apply() touches no SA of another mark", () => {
+  const { kernel } = start();
+  const marked = sa(1, { mark: mark(7) });
+  const plain = sa(1);
+  assertEquals(kernel.apply([putSa(marked), putSa(plain)]), [OK, OK]);
+  const inTheWay = "the kernel finds an SA with mark 0x0/0x0 in its place";
+  const changes: KernelChange[] = [
+    putSa(marked),
+    { kind: "delete-sa", id: marked },
+    putSa(sa(1, { mark: mark(8) })),
+  ];
+  assertEquals(reasons(kernel.apply(changes)), [inTheWay, inTheWay, inTheWay]);
+  assertEquals(dump(kernel).map(recordKey), [marked, plain].map((sa) => recordKey({ kind: "sa", sa })));
+  // newest first is the way
+  assertEquals(kernel.apply([{ kind: "delete-sa", id: plain }, { kind: "delete-sa", id: marked }]), [OK, OK]);
+  assertEquals(dump(kernel), []);
+});
+
+Deno.test("XfrmKernel.apply() replaces policies, which then are the newest, and deletes them", () => {
+  const { kernel } = start();
+  const one = samplePolicy({ priority: 1, mark: mark(1) });
+  const two = samplePolicy({ priority: 2, interfaceId: 2 });
+  assertEquals(kernel.apply([putPolicy(one), putPolicy(two), putPolicy({ ...one, priority: 3 })]), [
+    OK,
+    OK,
+    OK,
+  ]);
+  const priorities = () => dump(kernel).map((record) => record.kind === "policy" && record.policy.priority);
+  assertEquals(priorities(), [2, 3]);
+  const gone: KernelChange = { kind: "delete-policy", id: two };
+  assertEquals(kernel.apply([gone, gone]), [OK, OK]);
+  assertEquals(priorities(), [3]);
+});
+
+Deno.test("XfrmKernel.apply() says so when answers are lost, and goes on", () => {
+  const { fake, kernel } = start();
+  fake.loseAnswers = 2;
+  const lost = "XFRM_MSG_NEWSA: the kernel's answer was lost";
+  assertEquals(reasons(kernel.apply([putSa(sa(1)), putSa(sa(2)), putSa(sa(3))])), [lost, lost, ""]);
+  assertEquals(kernel.apply([putSa(sa(1)), putSa(sa(2))]), [OK, OK]);
+  assertEquals(dump(kernel).length, 3);
+});
+
+Deno.test("XfrmKernel.apply() asks once whether the kernel knows a critical attribute", () => {
+  const { fake, kernel } = start();
+  fake.knownAttributes = new Set([xfrm.XFRMA_SA_PCPU]);
+  const withOpaque = (spi: number, type: number, critical: boolean) =>
+    putSa(sa(spi, { opaque: [{ space: SPACE.LINUX, type, critical, value: new Uint8Array(4) }] }));
+  const changes = [
+    withOpaque(1, 35, true),
+    withOpaque(2, 90, true),
+    withOpaque(3, 90, false),
+    withOpaque(4, 90, true),
+  ];
+  const unknown = "the kernel does not know XFRM attribute 90";
+  assertEquals(reasons(kernel.apply(changes)), ["", unknown, "", unknown]);
+  assertEquals(fake.sends, [1, 1, 2]);
+});
+
+Deno.test("XfrmKernel.readEvents() tells the changes of others, not its own", () => {
+  const { fake, kernel } = start();
+  kernel.apply([putSa(sa(1)), putPolicy(samplePolicy())]);
+  assertEquals(kernel.readEvents(10), []);
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(2)));
+  fake.disturb(xfrm.XFRM_MSG_DELSA, encodeSaId(sa(1)));
+  const policy = encodePolicy(samplePolicy({ priority: 9 }), VECTOR_SURROUNDINGS);
+  assert(policy.ok);
+  fake.disturb(xfrm.XFRM_MSG_UPDPOLICY, policy.body);
+  kernel.apply([{ kind: "delete-sa", id: sa(2) }]);
+  const events = kernel.readEvents(10);
+  assertEquals(events.map(({ kind }) => kind), ["record", "sa-gone", "record"]);
+  assert(events[0]?.kind === "record" && events[0].created && events[0].record.kind === "sa");
+  assertEquals(events[0].record.sa.spi, 2);
+  assert(events[1]?.kind === "sa-gone" && !events[1].expired);
+  assertEquals(events[1].id.spi, 1);
+});
+
+Deno.test("XfrmKernel.readEvents() gives about as many as asked for and keeps the rest", () => {
+  const { fake, kernel } = start();
+  for (let spi = 1; spi <= 25; spi++) fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(spi)));
+  assertEquals([10, 10, 10, 10].map((limit) => kernel.readEvents(limit).length), [10, 10, 5, 0]);
+});
+
+Deno.test("XfrmKernel.readEvents() reads an updated SA back, for the notification lies", () => {
+  const { fake, kernel } = start();
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
+  const truth = sa(1, { hard: { bytes: 5n } });
+  fake.update(bodyOf(truth), bodyOf({ ...truth, reqid: 99 }));
+  const event = kernel.readEvents(10).at(-1);
+  assertEquals(event, {
+    kind: "record",
+    record: { kind: "sa", sa: truth },
+    created: false,
+  });
+});
+
+Deno.test("XfrmKernel.readEvents() leaves an updated SA that is gone to the event that says so", () => {
+  const { fake, kernel } = start();
+  fake.notify(xfrm.XFRM_MSG_UPDSA, bodyOf(sa(1)));
+  assertEquals(kernel.readEvents(10), []);
+  fake.loseAnswers = 1;
+  fake.notify(xfrm.XFRM_MSG_UPDSA, bodyOf(sa(1)));
+  assertEquals(kernel.readEvents(10).map(({ kind }) => kind), ["resync"]);
+});
+
+Deno.test("XfrmKernel.readEvents() follows what a real kernel told", () => {
+  const { fake, kernel } = start();
+  for (const [, hex] of EVENT_VECTORS) {
+    const [message] = splitDatagram(decodeHex(hex));
+    fake.notify(message!.type, message!.body);
+  }
+  assertEquals(kernel.readEvents(100).map(({ kind }) => kind), [
+    "sa-gone",
+    "sa-gone",
+    "record",
+    "policy-gone",
+    "policy-gone",
+    ...["record", "record", "record"],
+    ...["sa-gone", "policy-gone", "sa-gone"],
+    ...["sa-flush", "policy-flush", "policy-flush", "sa-flush"],
+  ]);
+});
+
+Deno.test("XfrmKernel.readEvents() asks for a dump when events were lost", () => {
+  const { fake, kernel } = start();
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
+  fake.sockets[0]!.queue.unshift("overrun");
+  assertEquals(kernel.readEvents(10).map(({ kind }) => kind).toSorted(), ["record", "resync"]);
+  assertEquals(kernel.readEvents(10), []);
+});
+
+/** An SA whose keys a locked-down kernel does not show. */
+const blanked = (spi: number) => bodyOf(sa(spi, { aead: { ...PLAIN.aead!, key: new Uint8Array(20) } }));
+
+Deno.test("XfrmKernel tells of each unreadable record once", () => {
+  const { fake, kernel } = start();
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, blanked(1));
+  fake.notify(xfrm.XFRM_MSG_NEWSA, blanked(1));
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, blanked(2));
+  const events = kernel.readEvents(10);
+  assertEquals(events.map(({ kind }) => kind), ["unreadable", "unreadable"]);
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, blanked(3));
+  kernel.readEvents(10);
+  assertEquals(dump(kernel), []);
+  assertEquals(kernel.readEvents(10), []);
+  assertEquals(kernel.unreadable.size, 3);
+  fake.disturb(xfrm.XFRM_MSG_DELSA, encodeSaId(sa(3)));
+  assertEquals(kernel.readEvents(10).map(({ kind }) => kind), ["sa-gone"]);
+  assertEquals(kernel.unreadable.size, 2);
+});
+
+Deno.test("XfrmKernel tells of what a dump has found unreadable", () => {
+  const { fake, kernel } = start();
+  fake.states.push({ triple: "", mark: NO_MARK, body: blanked(1) });
+  fake.states.push({ triple: "", mark: NO_MARK, body: new Uint8Array(20) });
+  assertEquals(dump(kernel), []);
+  assertEquals(kernel.readEvents(10).map((event) => event.kind === "unreadable" ? event.what : ""), [
+    recordKey({ kind: "sa", sa: sa(1) }),
+    "XFRM_MSG_NEWSA",
+  ]);
+});
+
+Deno.test("XfrmKernel.readEvents() survives a notification that is garbage", () => {
+  const { fake, kernel } = start();
+  fake.notify(xfrm.XFRM_MSG_NEWSA, new Uint8Array(3));
+  fake.sockets[0]!.queue.push(new Uint8Array(7));
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(2)));
+  assertEquals(kernel.readEvents(10).map(({ kind }) => kind), ["unreadable", "unreadable", "record"]);
+});
+
+Deno.test("XfrmKernel counts what a device does", () => {
+  const { fake, kernel } = start();
+  const writer = new Writer().bytes(bodyOf(sa(1)));
+  writeAttribute(writer, xfrm.XFRMA_OFFLOAD_DEV, new Uint8Array(8));
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, writer.finish());
+  assertEquals(kernel.readEvents(10).length, 1);
+  assertEquals(kernel.counters, { offloadDropped: 1 });
+});
