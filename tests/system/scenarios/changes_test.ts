@@ -1,0 +1,201 @@
+/**
+ * Changes on a master while a slave follows: updates, deletions, flushes, many at once, the order of overlapping
+ * policies, SAs that differ in their mark only, expiry. What is local to the slave survives all of it.
+ */
+
+import { assertEquals } from "@std/assert";
+import {
+  ADDRESS,
+  Charon,
+  compareTables,
+  countKernel,
+  eventually,
+  GATEWAY_TUNNEL,
+  type KernelEntry,
+  Network,
+  type Node,
+  PREFIX,
+  readKernel,
+  Sasyncd,
+  step,
+  test,
+  waitEqual,
+} from "../lab/mod.ts";
+
+const SECRET = `0x${"5d".repeat(32)}`;
+const { client, gw1, gw2, virtual } = ADDRESS;
+/** Where tunnels of the slave's own end: excluded from synchronisation. */
+const OWN = gw2.pub.v4;
+
+function configuration(mode: "master" | "slave"): string {
+  const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
+  return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nexclude ${OWN}\nsharedkey ${SECRET}\n`;
+}
+
+const V4 = `src ${virtual.pub.v4} dst ${client.pub.v4}`;
+const GCM = `aead rfc4106(gcm(aes)) 0x${"1b".repeat(36)} 128`;
+const OTHER_KEY = `aead rfc4106(gcm(aes)) 0x${"2c".repeat(36)} 128`;
+const AH = `auth-trunc hmac(sha256) 0x${"3d".repeat(32)} 128`;
+const TUNNEL = `tmpl ${V4} proto esp mode tunnel`;
+
+/** The slave's own: an SA and a policy at a sync address, an SA and charon's trap at an excluded one. */
+const isOwn = ({ id, fields }: KernelEntry): boolean =>
+  [`${id}\n${fields.join("\n")}`].some((text) => text.includes(OWN) || text.includes(gw2.sync.v4));
+const shared = { only: (entry: KernelEntry) => !isOwn(entry) };
+
+let lab: Network;
+let ownBefore: readonly string[];
+
+async function readOwn(): Promise<readonly string[]> {
+  const { states, policies } = await readKernel(lab.gw2, { only: isOwn });
+  return [...states, ...policies].map(({ fields }) => fields.join("\n")).toSorted();
+}
+
+/** The slave holds what the master holds, and its own as it was. */
+async function settled(timeoutMs = 30_000): Promise<void> {
+  await waitEqual(lab.gw1, lab.gw2, timeoutMs, shared);
+  assertEquals(await readOwn(), ownBefore);
+}
+
+test("a slave with records of its own joins", async () => {
+  lab = await Network.build();
+  await lab.gw2.ip(
+    `xfrm state add src ${gw2.sync.v4} dst 203.0.113.9 proto esp spi 0x900 mode tunnel ${GCM}`,
+    `xfrm state add src ${OWN} dst ${client.pub.v4} proto esp spi 0x901 mode tunnel ${GCM}`,
+    `xfrm policy add src ${gw2.sync.v4} dst 203.0.113.9 dir out tmpl src ${gw2.sync.v4} dst 203.0.113.9 proto esp mode tunnel`,
+  );
+  await Charon.start(lab.gw2, {
+    ...GATEWAY_TUNNEL,
+    local: OWN,
+    localNets: [PREFIX.in.v4],
+    remoteNets: [PREFIX.inner.v4],
+    child: "start_action = trap",
+  });
+  await eventually("trap", async () => (await countKernel(lab.gw2)).policies >= 2);
+  ownBefore = await readOwn();
+  await lab.gw1.ip(`xfrm state add ${V4} proto esp spi 0x100 mode tunnel ${GCM}`);
+  const master = await Sasyncd.start(lab.gw1, configuration("master"));
+  await master.waitForLog(/master in epoch/, 60_000);
+  const slave = await Sasyncd.start(lab.gw2, configuration("slave"));
+  await slave.waitForLog(/synchronised with/, 60_000);
+  await settled();
+});
+
+test("updates and deletions of SAs and policies", async () => {
+  await lab.gw1.ip(
+    `xfrm state add ${V4} proto esp spi 0x101 mode tunnel ${GCM} encap espinudp 4500 4500 0.0.0.0`,
+    `xfrm state add ${V4} proto ah spi 0x102 mode tunnel ${AH}`,
+    `xfrm state add ${V4} proto comp spi 0x103 mode tunnel comp deflate`,
+    `xfrm policy add dst 10.50.0.0/16 dir out priority 5 ${TUNNEL}`,
+    "xfrm policy add dst 10.51.0.0/16 dir out action block",
+  );
+  await settled();
+  await lab.gw1.ip(
+    `xfrm state update ${V4} proto esp spi 0x101 mode tunnel ${GCM} encap espinudp 4500 4600 0.0.0.0 limit byte-hard 5000`,
+    `xfrm state del ${V4} proto esp spi 0x100`,
+    `xfrm policy update dst 10.50.0.0/16 dir out priority 6 action block`,
+    "xfrm policy del dst 10.51.0.0/16 dir out",
+  );
+  await settled();
+  await lab.gw1.ip(
+    `xfrm state del ${V4} proto esp spi 0x101`,
+    `xfrm state add ${V4} proto esp spi 0x101 mode tunnel ${OTHER_KEY}`,
+  );
+  await settled();
+});
+
+test("a flush of one protocol takes that one only, a flush of all takes all", async () => {
+  await lab.gw1.run("ip", "xfrm", "state", "flush", "proto", "esp");
+  await settled();
+  const { states } = await readKernel(lab.gw2, shared);
+  assertEquals(states.map(({ id }) => / (esp|ah|comp) /.exec(id)?.[1]).toSorted(), ["ah", "comp"]);
+  await lab.gw1.run("ip", "xfrm", "state", "flush");
+  await lab.gw1.run("ip", "xfrm", "policy", "flush");
+  await settled();
+  const after = await readKernel(lab.gw2, shared);
+  assertEquals([after.states, after.policies], [[], []]);
+});
+
+test("SAs that differ in their mark only", async () => {
+  const sa = (mark: number) => `${V4} proto esp spi 0x200 mark ${mark} mask 0xff`;
+  const add = (mark: number, key: string) =>
+    `xfrm state add ${V4} proto esp spi 0x200 mode tunnel mark ${mark} mask 0xff ${key}`;
+  await lab.gw1.ip(add(1, GCM), add(2, GCM), add(3, GCM));
+  await settled();
+  await lab.gw1.ip(`xfrm state del ${sa(2)}`);
+  await settled();
+  await lab.gw1.ip(`xfrm state del ${sa(1)}`, add(1, OTHER_KEY));
+  await settled();
+  assertEquals((await readKernel(lab.gw2, shared)).states.length, 2);
+});
+
+test("the winner of overlapping block and allow policies is the same on both gateways", async () => {
+  const target = client.pub.v4;
+  const block = `dst ${target} dir out`;
+  const allow = "dst 192.0.2.0/28 dir out";
+  const answers = (node: Node) => node.ping(target, { count: 2 });
+  const both = async () => [await answers(lab.gw1), await answers(lab.gw2)];
+  await lab.gw1.ip(`xfrm policy add ${block} action block`, `xfrm policy add ${allow} action allow`);
+  await settled();
+  assertEquals(await both(), [0, 0]);
+  await lab.gw1.ip(`xfrm policy del ${block}`, `xfrm policy add ${block} action block`);
+  await settled();
+  assertEquals(await both(), [2, 2]);
+  await lab.gw1.ip(`xfrm policy del ${allow}`, `xfrm policy add ${allow} action allow`);
+  await settled();
+  assertEquals(await both(), [0, 0]);
+  await lab.gw1.ip(`xfrm policy del ${block}`, `xfrm policy del ${allow}`);
+  await settled();
+});
+
+test("a shared policy displaces charon's trap, which is put back when it goes", async () => {
+  const selector = `src ${PREFIX.in.v4} dst ${PREFIX.inner.v4} dir out`;
+  await lab.gw1.ip(`xfrm policy add ${selector} priority 77 ${TUNNEL}`);
+  await eventually(
+    "displaced trap",
+    async () => (await lab.gw2.run("ip", "xfrm", "policy")).includes("priority 77"),
+  );
+  await lab.gw1.ip(`xfrm policy del ${selector}`);
+  await settled();
+});
+
+test("an SA that expires on the master disappears on the slave", async () => {
+  await lab.gw1.ip(`xfrm state add ${V4} proto esp spi 0x400 mode tunnel ${GCM} limit time-hard 4`);
+  const has = async () =>
+    (await readKernel(lab.gw2, shared)).states.some(({ id }) => id.includes("0x00000400"));
+  await eventually("SA on the slave", has);
+  await eventually("expiry on the slave", async () => !await has(), 30_000);
+  await settled();
+});
+
+test("1,000 changes as fast as ip makes them, many of the same records", async () => {
+  const lines = Array.from({ length: 200 }, (_, i) => {
+    const spi = 0x3000 + i % 80;
+    const net = `dst 10.70.${i % 60}.0/24 dir out`;
+    return [
+      `xfrm state add ${V4} proto esp spi ${spi} reqid ${i} mode tunnel ${GCM}`,
+      `xfrm policy update ${net} priority ${i % 7} ${TUNNEL}`,
+      ...(i < 120
+        ? [`xfrm state del ${V4} proto esp spi ${spi}`]
+        : [`xfrm policy update ${net} priority 9 ${TUNNEL}`]),
+      `xfrm policy del ${net}`,
+      `xfrm policy add ${net} priority ${i % 5} ${i % 2 ? TUNNEL : "action block"}`,
+    ];
+  }).flat();
+  assertEquals(lines.length, 1000);
+  const start = performance.now();
+  await lab.gw1.ip(...lines);
+  const made = performance.now();
+  // These do not overlap, so their order decides nothing, and a slave does not spend work on it.
+  await eventually("equality", async () => {
+    const tables = [await readKernel(lab.gw1, shared), await readKernel(lab.gw2, shared)] as const;
+    return compareTables("gw1", tables[0], "gw2", tables[1]).every((line) => line.startsWith("order of"));
+  }, 60_000);
+  assertEquals(await readOwn(), ownBefore);
+  step(
+    `1,000 changes: made in ${Math.round(made - start)} ms, equal ${
+      Math.round(performance.now() - made)
+    } ms later`,
+  );
+  assertEquals((await readKernel(lab.gw2, shared)).states.length, 82);
+});
