@@ -139,7 +139,7 @@ sleep 7; true`;
 
 /** The whole of the first message, which anybody can make up or replay: the other side can only wait. */
 const WHOLE = `
-for round in $(seq 150); do exec {fd}<>${PORT} && { printf '\\x00\\x30'; head -c 48 /dev/urandom; } >&$fd; done 2>/dev/null
+for round in $(seq 150); do exec {fd}<>${PORT} && printf '\\x00\\x30%048d' $round >&$fd; done 2>/dev/null
 sleep 2; true`;
 
 const ATTACKS = {
