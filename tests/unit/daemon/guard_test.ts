@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RuleGuard } from "../../../src/daemon/guard.ts";
-import { KernelReplyError } from "../../../src/errors.ts";
+import { DecodeError, KernelReplyError } from "../../../src/errors.ts";
 import {
   NLM_F_DUMP,
   NLM_F_MULTI,
@@ -16,7 +16,6 @@ import { formatAddress } from "../../../src/record/address.ts";
 import { damages } from "../../fakes/damage.ts";
 import { decodeHex, encodeHex } from "../../fakes/hex.ts";
 import { addr } from "../../fakes/records.ts";
-import { DecodeError } from "../../../src/errors.ts";
 
 const ENOENT = 2;
 const EEXIST = 17;
@@ -55,8 +54,8 @@ class FakeRules implements KernelSocket {
   close(): void {}
 
   #change(type: number, body: Uint8Array): number {
-    const rule = decodeGuardRule(body)!;
-    this.log.push(`${type === RTM_NEWRULE ? "+" : "-"}${formatAddress(rule.address)}`);
+    const address = decodeGuardRule(body)!;
+    this.log.push(`${type === RTM_NEWRULE ? "+" : "-"}${formatAddress(address)}`);
     if (this.refusal !== 0) return this.refusal;
     const rest = this.rules.filter((other) => encodeHex(other) !== encodeHex(body));
     const stands = rest.length < this.rules.length;
@@ -73,7 +72,6 @@ class FakeRules implements KernelSocket {
   }
 }
 
-const OWNER = 77;
 const A = addr("192.0.2.1");
 const B = addr("192.0.2.2");
 const C = addr("2001:db8::3");
@@ -84,7 +82,7 @@ const MAIN_RULE = decodeHex(
 
 Deno.test("RuleGuard.set() adds what is new before it removes what is not wanted any more", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake, OWNER);
+  const guard = new RuleGuard(fake);
   guard.set([A, C]);
   guard.set([C, B]);
   guard.set([C, B]);
@@ -102,8 +100,8 @@ Deno.test("RuleGuard.set() adds what is new before it removes what is not wanted
 
 Deno.test("RuleGuard.set() takes rules that stand already and that are gone already as done", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake, OWNER);
-  fake.rules = [encodeGuardRule({ address: A, owner: OWNER })];
+  const guard = new RuleGuard(fake);
+  fake.rules = [encodeGuardRule(A)];
   guard.set([A, B]);
   fake.rules = [];
   guard.set([]);
@@ -112,7 +110,7 @@ Deno.test("RuleGuard.set() takes rules that stand already and that are gone alre
 
 Deno.test("RuleGuard.set() says what the kernel refuses, and tries it again", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake, OWNER);
+  const guard = new RuleGuard(fake);
   fake.refusal = 1;
   const error = assertThrows(() => guard.set([A]), KernelReplyError);
   assertEquals([error.request, error.errno], ["RTM_NEWRULE", "EPERM"]);
@@ -121,20 +119,19 @@ Deno.test("RuleGuard.set() says what the kernel refuses, and tries it again", ()
   assertEquals(fake.rules.length, 1);
 });
 
-Deno.test("RuleGuard.sweep() removes the rules of its owner or of every daemon, and no others", () => {
+Deno.test("RuleGuard.sweep() removes the rules of every daemon, and no others", () => {
   const fake = new FakeRules();
-  const other = encodeGuardRule({ address: B, owner: OWNER + 1 });
-  new RuleGuard(fake, OWNER).set([A, C]);
-  fake.rules = [MAIN_RULE, other, ...fake.rules];
-  const guard = new RuleGuard(fake, OWNER);
-  guard.sweep("own");
-  assertEquals(fake.rules, [MAIN_RULE, other]);
-  guard.sweep("all");
+  new RuleGuard(fake).set([A, C]);
+  fake.rules = [MAIN_RULE, encodeGuardRule(B), ...fake.rules];
+  const guard = new RuleGuard(fake);
+  guard.sweep();
   assertEquals(fake.rules, [MAIN_RULE]);
+  guard.set([A]);
+  assertEquals(fake.rules.length, 2);
 });
 
 Deno.test("decodeGuardRule() survives every damage", () => {
-  for (const rule of [MAIN_RULE, encodeGuardRule({ address: A, owner: OWNER })]) {
+  for (const rule of [MAIN_RULE, encodeGuardRule(A)]) {
     for (const damaged of damages(rule)) {
       try {
         decodeGuardRule(damaged);
