@@ -31,7 +31,7 @@ import { FfiTransport } from "./ffi/tcp.ts";
 /** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
 const BACKGROUND = "--background";
 
-/** Only argument of the process that removes the guard's rules when this one has died. */
+/** First argument of the process that removes the guard's rules when this one has died; their owner follows. */
 const GUARD_KEEPER = "--guard-keeper";
 
 /** The user that the daemon's files may belong to instead of root. */
@@ -46,7 +46,7 @@ await main([...Deno.args]);
 
 async function main(args: string[]): Promise<void> {
   try {
-    if (args[0] === GUARD_KEEPER) return await keepGuard();
+    if (args[0] === GUARD_KEEPER) return await keepGuard(Number(args[1]));
     if (args[0] !== BACKGROUND) return await start(args, undefined);
     await start(args.slice(2), Number(args[1]));
   } catch (error) {
@@ -148,16 +148,17 @@ function openKernel(libc: Libc, { kernel }: Config): KernelIpsec {
 /** The guard's rules, and the process that removes them when this one has died. */
 function openGuard(libc: Libc, kernel: KernelIpsec, log: Log): Guard {
   if (kernel.name === "memory") return { set() {} };
-  const guard = new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }));
-  guard.sweep();
-  startKeeper(log);
+  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
+  const guard = new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner);
+  guard.sweep("all");
+  startKeeper(owner, log);
   return guard;
 }
 
 /** Its standard input ends when this process does, however that happens. */
-function startKeeper(log: Log): void {
+function startKeeper(owner: number, log: Log): void {
   const keeper = new Deno.Command(Deno.execPath(), {
-    args: [GUARD_KEEPER],
+    args: [GUARD_KEEPER, `${owner}`],
     detached: true,
     stdin: "piped",
     stdout: "null",
@@ -165,15 +166,15 @@ function startKeeper(log: Log): void {
   }).spawn();
   keeper.status.then(({ code }) => {
     log.error(`the guard's keeper has ended with status ${code}: starting another one`);
-    setTimeout(() => startKeeper(log), 1000);
+    setTimeout(() => startKeeper(owner, log), 1000);
   });
 }
 
 /** The keeper: waits for the end of its standard input, then removes what the guard has left. */
-async function keepGuard(): Promise<void> {
+async function keepGuard(owner: number): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
   for await (const _ of Deno.stdin.readable);
-  new RuleGuard(openNetlink(openLibc(), { protocol: NETLINK_ROUTE, groups: [] })).sweep();
+  new RuleGuard(openNetlink(openLibc(), { protocol: NETLINK_ROUTE, groups: [] }), owner).sweep("own");
   Deno.exit(0);
 }
 

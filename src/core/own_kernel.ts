@@ -5,7 +5,7 @@
 
 import type { Counters, KernelEvent } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
-import { encodeContent } from "../record/encoding.ts";
+import { decodeRecord, encodeContent, encodePolicyAge } from "../record/encoding.ts";
 import {
   identityKey,
   identityOf,
@@ -125,7 +125,7 @@ export class OwnKernel {
     if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
     const shared = isShared(record, this.parts.ownership);
     const before = inventory.get(key);
-    const isNew = created || before === undefined;
+    const isNew = created || before === undefined || movesAway(record, before.content);
     const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
     inventory.set(identityOf(record), content, shared, isNew);
     if (shared) this.parts.guard.set(key, record);
@@ -217,4 +217,11 @@ export class OwnKernel {
     const { counters } = this.parts;
     counters[what] = (counters[what] ?? 0) + 1;
   }
+}
+
+/** Whether a policy has another priority than before: it then is the newest of those that it joins. */
+function movesAway(record: IpsecRecord, before: Uint8Array): boolean {
+  if (record.kind !== "policy") return false;
+  const old = decodeRecord("policy", before, encodePolicyAge(0, undefined)).record;
+  return old.kind === "policy" && old.policy.priority !== record.policy.priority;
 }

@@ -63,6 +63,7 @@ export class XfrmApply {
     const writer = new Writer(undefined, BATCH_BYTES);
     const steps = changes.map((change) => this.#plan(change, surroundings, writer));
     this.#checkDeletes(steps);
+    this.#makeRoom(changes, surroundings);
     this.#send(steps.filter(isOpen));
     this.#replace(steps.filter(isOpen));
     return steps.map(({ result }) => result ?? refused("left undone"));
@@ -97,6 +98,16 @@ export class XfrmApply {
       if (lookup === "missing") deletes[i]!.step.result = DONE;
       else if (lookup !== "found") deletes[i]!.step.result = lookup;
     }
+  }
+
+  /** A policy that is updated keeps its place among those of its priority; one that is put has to be the newest. */
+  #makeRoom(changes: readonly KernelChange[], { interfaces }: Surroundings): void {
+    const requests = changes.flatMap((change) => {
+      if (change.kind !== "put" || change.record.kind !== "policy") return [];
+      const encoded = encodePolicyId(change.record.policy, interfaces);
+      return encoded.ok ? [acknowledged(XFRM_MSG_DELPOLICY, encoded.body)] : []; // the put tells why not
+    });
+    if (requests.length > 0) this.channel.exchange(requests); // most are not there; a failure shows in the order only
   }
 
   /** Leaves the puts of SAs that are there already without a result. */

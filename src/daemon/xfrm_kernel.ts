@@ -22,6 +22,7 @@ import {
   messageName,
   XFRM_MSG_GETSA,
   XFRM_MSG_NEWSA,
+  XFRM_MSG_UPDPOLICY,
   XFRMNLGRP_EXPIRE,
   XFRMNLGRP_MIGRATE,
   XFRMNLGRP_POLICY,
@@ -141,18 +142,18 @@ export class XfrmKernel implements KernelIpsec {
     if (message.pid === this.#channel.portId) return [];
     try {
       const event = decodeEvent(message, this.#surroundings());
-      return event === undefined ? [] : this.#translate(event);
+      return event === undefined ? [] : this.#translate(event, message.type);
     } catch (error) {
       if (error instanceof DecodeError) return this.#note(messageName(message.type), error.message);
       throw error;
     }
   }
 
-  #translate(event: XfrmEvent): readonly KernelEvent[] {
+  #translate(event: XfrmEvent, type: number): readonly KernelEvent[] {
     switch (event.kind) {
       case "sa":
-      case "policy": // an update, too, gives a policy the newest place
-        return this.#fromReading(event.reading, true);
+      case "policy": // an updated policy keeps its place among those of its priority
+        return this.#fromReading(event.reading, type !== XFRM_MSG_UPDPOLICY);
       case "sa-updated":
         return this.#readBack(event.id);
       case "sa-gone":

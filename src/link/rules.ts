@@ -18,6 +18,8 @@ export const RTM_GETRULE = 34;
 
 const FRA_SRC = 2;
 const FRA_PRIORITY = 6;
+const FRA_FWMARK = 10;
+const FRA_FWMASK = 16;
 const FRA_PROTOCOL = 21;
 /** Packets that match are dropped with ENETUNREACH. */
 const FR_ACT_UNREACHABLE = 7;
@@ -45,8 +47,16 @@ export const fibRuleHdr = new Layout("fib_rule_hdr", 12, {
   flags: u32,
 });
 
-/** Payload of RTM_NEWRULE and RTM_DELRULE for the rule that keeps packets from `address` in. */
-export function encodeGuardRule(address: Address): Uint8Array {
+/** A rule of the guard's. */
+export interface GuardRule {
+  /** Packets from here stay in. */
+  readonly address: Address;
+  /** Which daemon's it is, 32 bits, not 0: a mark that is compared under the mask 0 fits every packet. */
+  readonly owner: number;
+}
+
+/** Payload of RTM_NEWRULE and RTM_DELRULE for a rule of the guard's. */
+export function encodeGuardRule({ address, owner }: GuardRule): Uint8Array {
   const writer = new Writer(undefined, 64);
   const family = familyOf(address);
   fibRuleHdr.write(writer, {
@@ -60,6 +70,8 @@ export function encodeGuardRule(address: Address): Uint8Array {
   });
   writeAttribute(writer, FRA_SRC, address);
   writeAttributeU32(writer, FRA_PRIORITY, PRIORITY);
+  writeAttributeU32(writer, FRA_FWMARK, owner);
+  writeAttributeU32(writer, FRA_FWMASK, 0);
   attributeHead(writer, FRA_PROTOCOL, 1).u8(RTPROT_SASYNCD).align(4);
   return writer.finish();
 }
@@ -72,17 +84,23 @@ export function encodeRuleDump(family: 4 | 6): Uint8Array {
 /**
  * Looks whether a dumped rule is one of the guard's.
  *
- * @returns the address that it keeps in; undefined for the rule of somebody else.
+ * @returns the rule; undefined for the rule of somebody else.
  * @throws {DecodeError} when the bytes have not the shape that the kernel gives them.
  */
-export function decodeGuardRule(body: Uint8Array): Address | undefined {
+export function decodeGuardRule(body: Uint8Array): GuardRule | undefined {
   const { head, attributes } = readBody(body, fibRuleHdr);
   const source = attributes.get(FRA_SRC);
   const own = head.action === FR_ACT_UNREACHABLE && readProtocol(attributes) === RTPROT_SASYNCD;
-  return own && (source?.length === 4 || source?.length === 16) ? source.slice() : undefined;
+  if (!own || source?.length !== 4 && source?.length !== 16) return undefined;
+  return { address: source.slice(), owner: readU32(attributes, FRA_FWMARK) };
 }
 
 function readProtocol(attributes: NetlinkAttributes): number {
   const value = attributes.get(FRA_PROTOCOL);
   return value === undefined ? 0 : new Reader(value, "FRA_PROTOCOL").u8();
+}
+
+function readU32(attributes: NetlinkAttributes, type: number): number {
+  const value = attributes.get(type);
+  return value === undefined ? 0 : new Reader(value, "rule attribute").u32();
 }

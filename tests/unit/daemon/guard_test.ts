@@ -17,6 +17,7 @@ import { damages } from "../../fakes/damage.ts";
 import { decodeHex, encodeHex } from "../../fakes/hex.ts";
 import { addr } from "../../fakes/records.ts";
 
+const OWNER = 0x1234;
 const ENOENT = 2;
 const EEXIST = 17;
 
@@ -55,7 +56,7 @@ class FakeRules implements KernelSocket {
 
   #change(type: number, body: Uint8Array): number {
     const address = decodeGuardRule(body)!;
-    this.log.push(`${type === RTM_NEWRULE ? "+" : "-"}${formatAddress(address)}`);
+    this.log.push(`${type === RTM_NEWRULE ? "+" : "-"}${formatAddress(address.address)}`);
     if (this.refusal !== 0) return this.refusal;
     const rest = this.rules.filter((other) => encodeHex(other) !== encodeHex(body));
     const stands = rest.length < this.rules.length;
@@ -82,7 +83,7 @@ const MAIN_RULE = decodeHex(
 
 Deno.test("RuleGuard.set() adds what is new before it removes what is not wanted any more", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake);
+  const guard = new RuleGuard(fake, OWNER);
   guard.set([A, C]);
   guard.set([C, B]);
   guard.set([C, B]);
@@ -100,8 +101,8 @@ Deno.test("RuleGuard.set() adds what is new before it removes what is not wanted
 
 Deno.test("RuleGuard.set() takes rules that stand already and that are gone already as done", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake);
-  fake.rules = [encodeGuardRule(A)];
+  const guard = new RuleGuard(fake, OWNER);
+  fake.rules = [encodeGuardRule({ address: A, owner: OWNER })];
   guard.set([A, B]);
   fake.rules = [];
   guard.set([]);
@@ -110,7 +111,7 @@ Deno.test("RuleGuard.set() takes rules that stand already and that are gone alre
 
 Deno.test("RuleGuard.set() says what the kernel refuses, and tries it again", () => {
   const fake = new FakeRules();
-  const guard = new RuleGuard(fake);
+  const guard = new RuleGuard(fake, OWNER);
   fake.refusal = 1;
   const error = assertThrows(() => guard.set([A]), KernelReplyError);
   assertEquals([error.request, error.errno], ["RTM_NEWRULE", "EPERM"]);
@@ -121,17 +122,17 @@ Deno.test("RuleGuard.set() says what the kernel refuses, and tries it again", ()
 
 Deno.test("RuleGuard.sweep() removes the rules of every daemon, and no others", () => {
   const fake = new FakeRules();
-  new RuleGuard(fake).set([A, C]);
-  fake.rules = [MAIN_RULE, encodeGuardRule(B), ...fake.rules];
-  const guard = new RuleGuard(fake);
-  guard.sweep();
+  new RuleGuard(fake, OWNER).set([A, C]);
+  fake.rules = [MAIN_RULE, encodeGuardRule({ address: B, owner: OWNER + 1 }), ...fake.rules];
+  const guard = new RuleGuard(fake, OWNER);
+  guard.sweep("all");
   assertEquals(fake.rules, [MAIN_RULE]);
   guard.set([A]);
   assertEquals(fake.rules.length, 2);
 });
 
 Deno.test("decodeGuardRule() survives every damage", () => {
-  for (const rule of [MAIN_RULE, encodeGuardRule(A)]) {
+  for (const rule of [MAIN_RULE, encodeGuardRule({ address: A, owner: OWNER })]) {
     for (const damaged of damages(rule)) {
       try {
         decodeGuardRule(damaged);
