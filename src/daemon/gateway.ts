@@ -8,8 +8,18 @@ import type { Node } from "../core/node.ts";
 import { KernelReplyError, SyscallError } from "../errors.ts";
 import type { Log } from "../log/verbosity.ts";
 import type { RepeatLimit } from "../log/repeat_limit.ts";
-import type { Clock, Guard, Interest, KernelIpsec, Poller, Readiness } from "../ports.ts";
+import type {
+  Clock,
+  Guard,
+  Interest,
+  KernelChange,
+  KernelIpsec,
+  KernelResult,
+  Poller,
+  Readiness,
+} from "../ports.ts";
 import type { Address } from "../record/address.ts";
+import type { IpsecRecord } from "../record/record.ts";
 import type { Peers } from "./peers.ts";
 
 /** Kernel events read in one turn. */
@@ -21,8 +31,8 @@ const CHANGES_PER_CALL = 64;
 /** How long a turn may keep the kernel busy with changes before the sockets are looked at again. */
 const APPLY_SLICE_MS = 5;
 
-/** How long to wait when the kernel refuses the guard. */
-const GUARD_RETRY_MS = 1000;
+/** How long to wait when the kernel fails, before it is asked again. */
+const RETRY_MS = 1000;
 
 /** Data collected for one peer in one turn. */
 const COLLECT_BYTES = 32 * 1024;
@@ -41,12 +51,17 @@ export interface GatewayOptions {
 }
 
 export class Gateway {
-  #dumping = false;
+  #dump: "none" | "due" | "running" = "none";
+  #dumpAtMs = 0;
+  /** There may be more kernel events than the last turn has read. */
+  #moreEvents = false;
   #stopReason: string | undefined;
   #wakeAtMs = 0;
   /** Endpoints that the guard does not cover yet. */
   #guardWanted: readonly Address[] | undefined;
-  #guardRetryMs = 0;
+  #guardAtMs = 0;
+  /** Nothing is applied before: the kernel has failed. */
+  #applyAtMs = 0;
 
   constructor(private readonly options: GatewayOptions) {}
 
@@ -66,7 +81,7 @@ export class Gateway {
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
     peers.stop(this.#stopReason);
-    this.options.guard.set([]);
+    this.#survive("take the guard away", () => this.options.guard.set([]));
   }
 
   /** One turn: everything that is ready is done at once, within bounds. */
@@ -93,56 +108,84 @@ export class Gateway {
   #timeout(): number {
     const { node, peers, clock } = this.options;
     const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
-    const canApply = node.busy && this.#guardWanted === undefined;
-    if (this.#dumping || canApply || hasData) return 0;
-    return Math.max(0, Math.ceil(this.#wakeAtMs - clock.bootMs()));
+    const nowMs = clock.bootMs();
+    const canDump = this.#dump === "running" || this.#dump === "due" && nowMs >= this.#dumpAtMs;
+    const canApply = node.busy && this.#guardWanted === undefined && nowMs >= this.#applyAtMs;
+    if (this.#moreEvents || canDump || canApply || hasData) return 0;
+    return Math.max(0, Math.ceil(this.#wakeAtMs - nowMs));
   }
 
   #readKernel(): void {
     const { node, kernel, clock } = this.options;
     const nowMs = clock.bootMs();
-    for (const event of kernel.readEvents(EVENTS_PER_TURN)) node.kernelEvent(event, nowMs);
+    const events = kernel.readEvents(EVENTS_PER_TURN);
+    for (const event of events) node.kernelEvent(event, nowMs);
+    this.#moreEvents = events.length >= EVENTS_PER_TURN;
   }
 
   #continueDump(): void {
-    if (!this.#dumping) return;
     const { node, kernel, clock } = this.options;
-    const records = kernel.continueDump();
+    if (this.#dump === "none" || clock.bootMs() < this.#dumpAtMs) return;
+    let records: readonly IpsecRecord[] | undefined;
+    const isWell = this.#survive("read the kernel's SADB and SPD", () => {
+      if (this.#dump === "due") kernel.beginDump();
+      records = kernel.continueDump();
+    });
+    this.#dump = isWell ? "running" : "due";
+    if (!isWell) this.#dumpAtMs = clock.bootMs() + RETRY_MS;
     if (records === undefined) return;
-    this.#dumping = false;
+    this.#dump = "none";
     node.dumped(records, clock.bootMs());
   }
 
   /** The guard goes first: nothing is applied that it does not cover. */
   #apply(): void {
-    const { node, kernel, clock } = this.options;
+    const { node, clock } = this.options;
     const endMs = clock.bootMs() + APPLY_SLICE_MS;
     do {
-      if (!this.#setGuard()) return;
+      if (!this.#setGuard() || clock.bootMs() < this.#applyAtMs) return;
       const changes = node.nextChanges(CHANGES_PER_CALL, clock.bootMs());
-      if (changes.length > 0) node.applied(kernel.apply(changes));
+      if (changes.length > 0 && !this.#hand(changes)) return;
     } while (node.busy && clock.bootMs() < endMs);
+  }
+
+  /** @returns whether the kernel was there. If not, nobody knows what it did: a comparison will tell what is missing. */
+  #hand(changes: readonly KernelChange[]): boolean {
+    const { node, kernel, clock } = this.options;
+    let results: readonly KernelResult[] = changes.map(() => ({ ok: true }));
+    const isWell = this.#survive("change the kernel's SADB and SPD", () => {
+      results = kernel.apply(changes);
+    });
+    node.applied(results);
+    if (isWell) return true;
+    this.#applyAtMs = clock.bootMs() + RETRY_MS;
+    node.kernelEvent({ kind: "resync", reason: "changes have failed" }, clock.bootMs());
+    return false;
   }
 
   /** @returns whether the guard stands as it should; when the kernel refuses it, it is tried again each second. */
   #setGuard(): boolean {
-    const { node, guard, clock, repeats } = this.options;
-    const nowMs = clock.bootMs();
-    this.#guardWanted = node.guardChange() ?? this.#guardWanted;
-    if (this.#guardWanted === undefined) return true;
-    if (nowMs < this.#guardRetryMs) return false;
+    const { node, guard, clock } = this.options;
+    const change = node.guardChange();
+    if (change !== undefined) [this.#guardWanted, this.#guardAtMs] = [change, 0];
+    const wanted = this.#guardWanted;
+    if (wanted === undefined) return true;
+    if (clock.bootMs() < this.#guardAtMs) return false;
+    const isWell = this.#survive("set the guard, so nothing is applied", () => guard.set(wanted));
+    if (isWell) this.#guardWanted = undefined;
+    else this.#guardAtMs = clock.bootMs() + RETRY_MS;
+    return isWell;
+  }
+
+  /** Does what the kernel may fail to do. @returns whether it did not. */
+  #survive(what: string, act: () => void): boolean {
     try {
-      guard.set(this.#guardWanted);
-      this.#guardWanted = undefined;
+      act();
       return true;
     } catch (error) {
       if (!(error instanceof SyscallError || error instanceof KernelReplyError)) throw error;
-      repeats.once(
-        "guard",
-        `cannot keep this slave from sending, so nothing is applied: ${error.message}`,
-        nowMs,
-      );
-      this.#guardRetryMs = nowMs + GUARD_RETRY_MS;
+      const { repeats, clock } = this.options;
+      repeats.once(`kernel: ${what}`, `cannot ${what}: ${error.message}`, clock.bootMs());
       return false;
     }
   }
@@ -152,13 +195,11 @@ export class Gateway {
   }
 
   #do(effect: Effect): void {
-    const { kernel, peers, log, repeats, clock } = this.options;
+    const { peers, log, repeats, clock } = this.options;
     if (effect.kind === "send") peers.send(effect.peer, [effect.message]);
     else if (effect.kind === "close") peers.close(effect.peer, effect.reason);
-    else if (effect.kind === "dump") {
-      kernel.beginDump();
-      this.#dumping = true;
-    } else if (effect.once !== undefined) repeats.once(effect.once, effect.text, clock.bootMs());
+    else if (effect.kind === "dump") this.#dump = "due";
+    else if (effect.once !== undefined) repeats.once(effect.once, effect.text, clock.bootMs());
     else log[effect.level](effect.text);
   }
 

@@ -17,6 +17,9 @@ const OUT_LIMIT = 1024 * 1024;
 /** A peer that is silent for this long is dropped. */
 export const SILENCE_MS = 3000;
 
+/** Why a session ends that another one of the same pair has followed. */
+export const REPLACED = "replaced by another session";
+
 export interface PeerLinkOptions {
   /** Name of the peer, for the log. */
   readonly peer: string;
@@ -43,6 +46,7 @@ export class PeerLink {
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #heardMs: number;
+  #retiredMs: number | undefined;
   readonly #startedMs: number;
 
   constructor({ peer, connection, dialled, psk, random, nowMs }: PeerLinkOptions) {
@@ -82,15 +86,21 @@ export class PeerLink {
     return this.#session !== undefined && nowMs >= this.#session.renewAtMs;
   }
 
-  /** Why the link has to end now, by the clock; undefined: it need not. */
-  overdue(nowMs: number): string | undefined {
-    if (this.connection.connecting || this.#session === undefined) {
-      return nowMs - this.#startedMs >= SILENCE_MS ? "no answer to connect" : undefined;
+  /** Another session of the pair is used from now on: the peer closes this one when it knows that, too. */
+  retire(nowMs: number): void {
+    this.#retiredMs = nowMs;
+  }
+
+  /** When the link has to end if nothing comes before, and why. */
+  get deadline(): { readonly atMs: number; readonly reason: string } {
+    if (this.#session === undefined) {
+      return { atMs: this.#startedMs + SILENCE_MS, reason: "no answer to connect" };
     }
-    if (!this.open) {
-      return nowMs >= this.#session.handshakeDeadlineMs ? "handshake takes too long" : undefined;
+    if (!this.open || this.nodeId === undefined) {
+      return { atMs: this.#session.handshakeDeadlineMs, reason: "handshake takes too long" };
     }
-    return nowMs - this.#heardMs >= SILENCE_MS ? `silent for ${SILENCE_MS / 1000} s` : undefined;
+    if (this.#retiredMs !== undefined) return { atMs: this.#retiredMs + SILENCE_MS, reason: REPLACED };
+    return { atMs: this.#heardMs + SILENCE_MS, reason: `silent for ${SILENCE_MS / 1000} s` };
   }
 
   /** The connect has ended, poll says. @throws {PeerError} naming the errno when it failed. */
@@ -103,7 +113,7 @@ export class PeerLink {
   /** Reads what there is, within bounds. @throws {PeerError | DecodeError} when the link has to end. */
   receive(nowMs: number): Message[] {
     const received = this.connection.receive(READ_BYTES);
-    if (received.kind === "closed") throw new PeerError(`connection closed: ${received.reason}`);
+    if (received.kind === "closed") throw new PeerError(this.#closed(received.reason));
     if (received.kind !== "data" || this.#session === undefined) return [];
     this.#heardMs = nowMs;
     const messages = this.#session.push(received.bytes, nowMs);
@@ -129,6 +139,13 @@ export class PeerLink {
       }
       this.#out.shift();
     }
+  }
+
+  /** A node that does not know us, or another key, closes before it has said anything. */
+  #closed(reason: string): string {
+    return this.open
+      ? `connection closed: ${reason}`
+      : `connection closed during the handshake: ${reason}; has the peer this node's address and key?`;
   }
 
   #open(nowMs: number): void {

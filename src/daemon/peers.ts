@@ -9,7 +9,7 @@ import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Clock, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
 import { type Address, equalBytes, formatAddress } from "../record/address.ts";
 import { type Hello, type Message, REVISION } from "../wire/native/message.ts";
-import { PeerLink } from "./peer_link.ts";
+import { PeerLink, REPLACED } from "./peer_link.ts";
 
 const PING_MS = 1000;
 /** First and longest wait before dialling again. */
@@ -18,7 +18,10 @@ export const BACKOFF_MS = { min: 500, max: 10_000 } as const;
 /** Connections from one peer that have not shown the key yet; a further one replaces the oldest. */
 const HALF_OPEN_LIMIT = 4;
 
-/** Said to the one of two sessions that is not needed: that both sides dial at once is no fault. */
+/** Connections taken from a listener in one turn. */
+const ACCEPTS_PER_TURN = 64;
+
+/** Why one of two sessions is not needed: that both sides dial at once, or dial anew, is no fault. */
 const SPARE = "another session of this pair stays";
 
 /** A peer as configured. */
@@ -105,7 +108,18 @@ export class Peers {
   /** Sends on the session in use; without one the messages are dropped. */
   send(name: string, messages: readonly Message[]): void {
     const link = this.#peers.get(name)?.live;
-    if (link !== undefined) this.#attempt(link, () => link.send(messages, this.#now()));
+    if (link !== undefined) this.#attempt(link, () => this.#seal(link, messages));
+  }
+
+  /** A message that has no form (a number too great …) is left out, as it would have none on the next session. */
+  #seal(link: PeerLink, messages: readonly Message[]): void {
+    try {
+      link.send(messages, this.#now());
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      if (messages.length > 1) { for (const message of messages) this.#seal(link, [message]); }
+      else this.#refuse(link.peer, `cannot be sent ${messages[0]?.type}: ${error.message}`);
+    }
   }
 
   /** Ends the session in use. */
@@ -137,20 +151,27 @@ export class Peers {
     const nowMs = this.#now();
     let nextMs = nowMs + PING_MS;
     for (const peer of this.#peers.values()) {
-      for (const link of [...peer.links]) {
-        const overdue = link.overdue(nowMs);
-        if (overdue !== undefined) this.#end(link, overdue, link.open);
-      }
+      for (const link of [...peer.links]) this.#endOverdue(link, nowMs);
       if (this.#mayDial(peer) && nowMs >= peer.dialAtMs) this.#dial(peer);
       if (this.#mayDial(peer)) nextMs = Math.min(nextMs, peer.dialAtMs);
-      const { live } = peer;
-      if (live !== undefined && nowMs - live.pingedMs >= PING_MS) {
-        live.pingedMs = nowMs;
-        this.#attempt(live, () => live.send([{ type: "ping", token: nowMs % 0xffffffff | 0 }], nowMs));
-      }
-      if (live !== undefined) nextMs = Math.min(nextMs, live.pingedMs + PING_MS);
+      if (peer.live !== undefined) nextMs = Math.min(nextMs, this.#keepAlive(peer.live, nowMs));
+      for (const { deadline } of peer.links) nextMs = Math.min(nextMs, deadline.atMs);
     }
     return nextMs;
+  }
+
+  #endOverdue(link: PeerLink, nowMs: number): void {
+    const { atMs, reason } = link.deadline;
+    if (nowMs >= atMs) this.#end(link, reason, link.open);
+  }
+
+  /** @returns when the next PING is due. */
+  #keepAlive(live: PeerLink, nowMs: number): number {
+    if (nowMs - live.pingedMs >= PING_MS) {
+      live.pingedMs = nowMs;
+      this.#attempt(live, () => live.send([{ type: "ping", token: Math.floor(nowMs) }], nowMs));
+    }
+    return live.pingedMs + PING_MS;
   }
 
   *#links(): Generator<PeerLink> {
@@ -169,16 +190,21 @@ export class Peers {
 
   #dial(peer: Peer): void {
     const { settings } = peer;
-    peer.dialAtMs = this.#now() + peer.backoffMs;
-    peer.backoffMs = Math.min(peer.backoffMs * 2, BACKOFF_MS.max);
     const local = this.options.localAddresses.find(({ length }) => length === settings.address.length);
     try {
       const connection = this.options.transport.connect(settings, local);
       this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: true }));
     } catch (error) {
-      if (!(error instanceof SyscallError || error instanceof PeerError)) throw error;
+      if (!(error instanceof SyscallError)) throw error;
+      this.#postpone(peer);
       this.#trouble(settings.name, error.message);
     }
+  }
+
+  /** The next dial, and a longer wait before the one after it. */
+  #postpone(peer: Peer): void {
+    peer.dialAtMs = this.#now() + peer.backoffMs;
+    peer.backoffMs = Math.min(peer.backoffMs * 2, BACKOFF_MS.max);
   }
 
   /** No descriptor or memory left (EMFILE …): the connection waits in the listener until the next try. */
@@ -193,7 +219,9 @@ export class Peers {
   }
 
   #acceptAll(listener: Listener): void {
-    for (let connection = listener.accept(); connection !== undefined; connection = listener.accept()) {
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      const connection = listener.accept();
+      if (connection === undefined) return;
       const { remote } = connection;
       const peer = [...this.#peers.values()].find(({ settings }) => equalBytes(settings.address, remote));
       if (peer === undefined) {
@@ -263,11 +291,27 @@ export class Peers {
       return this.#end(link, SPARE, true);
     }
     if (!link.helloSent) this.#sayHello(link);
-    if (loser !== undefined) this.#end(loser, "replaced by another session", true);
+    if (loser !== undefined) this.#replace(peer, loser, link);
     peer.live = link;
-    peer.backoffMs = BACKOFF_MS.min;
     this.options.log.state(`peer ${link.peer}: connected, ${hello.os}`);
     this.options.events.up(link.peer, hello, peer.settings.slaveOnly);
+  }
+
+  /**
+   * Another session takes the place of the one in use. Who has dialled the new one knows here that the other side
+   * has it too, and closes the old one; the other side waits for that, or the peer would be without any for a while.
+   */
+  #replace(peer: Peer, old: PeerLink, link: PeerLink): void {
+    const isKnown = link.dialled || old.nodeId !== link.nodeId;
+    if (isKnown) return this.#end(old, REPLACED, true);
+    old.retire(this.#now());
+    this.#down(peer, REPLACED);
+  }
+
+  #down(peer: Peer, reason: string): void {
+    peer.live = undefined;
+    this.options.log.state(`peer ${peer.settings.name}: disconnected, ${reason}`);
+    this.options.events.down(peer.settings.name);
   }
 
   /** The one dialled by the greater node id stays, of two by the same dialler the newer. */
@@ -296,16 +340,12 @@ export class Peers {
     if (polite) this.#sayBye(link, reason);
     else link.connection.drop();
     const wasLive = peer.live === link;
-    if (wasLive || peer.links.size === 0) {
-      peer.dialAtMs = Math.max(peer.dialAtMs, this.#now() + peer.backoffMs);
-    }
-    if (!wasLive) {
-      const isFault = link.connected && !reason.endsWith(SPARE);
-      return isFault ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
-    }
-    peer.live = undefined;
-    this.options.log.state(`peer ${link.peer}: disconnected, ${reason}`);
-    this.options.events.down(link.peer);
+    if (wasLive) peer.backoffMs = BACKOFF_MS.min;
+    if (wasLive || link.dialled) this.#postpone(peer);
+    if (wasLive) return this.#down(peer, reason);
+    const isSpare = link.dialled && peer.live !== undefined ||
+      [SPARE, REPLACED].some((why) => reason.endsWith(why));
+    return link.connected && !isSpare ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
   }
 
   /** A last word, if the socket takes it; then the connection is closed at once. */

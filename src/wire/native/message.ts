@@ -114,7 +114,7 @@ export interface Pong {
   readonly token: number;
 }
 
-/** The sender closes the session. */
+/** The sender closes the session. In the place of HELLO when it does not want the session at all. */
 export interface Bye {
   readonly type: "bye";
   readonly reason: string;

@@ -140,9 +140,12 @@ export class NativeSession {
     this.#phase = this.#initiator ? "open" : "half-open";
   }
 
-  /** The first frame begins with HELLO, and proves that the peer is alive. */
+  /** The first frame begins with HELLO, or with BYE of who does not want the session, and proves life. */
   #admit(messages: readonly Message[]): readonly Message[] {
-    if (!this.#heard && messages[0]?.type !== "hello") throw new PeerError("First message is not hello");
+    const first = messages[0]?.type;
+    if (!this.#heard && first !== "hello" && first !== "bye") {
+      throw new PeerError("First message is not hello");
+    }
     this.#heard = true;
     this.#phase = "open";
     return messages;
