@@ -1,6 +1,6 @@
 /**
  * The seeded simulator: three gateways, memory kernels, crash, restart, partition, delay, role changes, overruns.
- * SEEDS seeds in CI; a failure names its seed, and `deno task sim SEED` runs that one again.
+ * SEEDS seeds in CI.
  */
 
 import { assertEquals } from "@std/assert";
