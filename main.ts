@@ -34,6 +34,9 @@ const BACKGROUND = "--background";
 /** First argument of the process that removes the guard's rules when this one has died; their owner follows. */
 const GUARD_KEEPER = "--guard-keeper";
 
+/** How long to wait before a keeper that has died is replaced. */
+const KEEPER_WAIT_MS = 1000;
+
 /** The user that the daemon's files may belong to instead of root. */
 const DAEMON_USER = "_sasyncd";
 
@@ -69,13 +72,13 @@ async function start(args: string[], background: number | undefined): Promise<vo
   const missing = notThereYet(config);
   if (missing !== undefined) return fail(`sasyncd: ${missing}`);
   if (invocation.debug || background !== undefined) await run(libc, config, invocation, background);
-  else await goToBackground(libc, args, invocation.file);
+  else await goToBackground(libc, invocation);
 }
 
 /** The first process: starts the second and leaves when that is ready, or has said why it is not. */
-async function goToBackground(libc: Libc, args: string[], file: string): Promise<void> {
+async function goToBackground(libc: Libc, { file, verbosity }: Run): Promise<void> {
   const absolute = file.startsWith("/") ? file : `${Deno.cwd()}/${file}`;
-  const verbose = args.flatMap((arg) => /^-[dnv]*v[dnv]*$/.test(arg) ? [arg] : []);
+  const verbose = new Array<string>(verbosity).fill("-v");
   const outcome = await spawnDetached(libc, {
     args: (fd) => [BACKGROUND, `${fd}`, ...verbose, "-c", absolute],
   });
@@ -126,9 +129,19 @@ async function run(
     releaseTerminal(libc);
     reportReady(libc, ready);
   }
-  await gateway.run();
+  try {
+    await gateway.run();
+  } catch (error) {
+    log.error(`sasyncd ends: ${isExpected(error) ? error.message : faultOf(error)}`);
+    Deno.exit(1);
+  }
   log.state("sasyncd stopped");
   Deno.exit(0);
+}
+
+/** A fault of ours, with the place where it happened: by now nobody may be left to read it but the log. */
+function faultOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : `${error}`;
 }
 
 function openKernel(libc: Libc, { kernel }: Config): KernelIpsec {
@@ -156,18 +169,19 @@ function openGuard(libc: Libc, kernel: KernelIpsec, log: Log): Guard {
 }
 
 /** Its standard input ends when this process does, however that happens. */
-function startKeeper(owner: number, log: Log): void {
-  const keeper = new Deno.Command(Deno.execPath(), {
-    args: [GUARD_KEEPER, `${owner}`],
-    detached: true,
-    stdin: "piped",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  keeper.status.then(({ code }) => {
-    log.error(`the guard's keeper has ended with status ${code}: starting another one`);
-    setTimeout(() => startKeeper(owner, log), 1000);
-  });
+async function startKeeper(owner: number, log: Log): Promise<never> {
+  for (;;) {
+    try {
+      const args = [GUARD_KEEPER, `${owner}`];
+      const streams = { stdin: "piped", stdout: "null", stderr: "null" } as const;
+      const keeper = new Deno.Command(Deno.execPath(), { args, detached: true, ...streams }).spawn();
+      const { code } = await keeper.status;
+      log.error(`the guard's keeper has ended with status ${code}: starting another one`);
+    } catch (error) { // the program has been moved, no memory …
+      log.error(`cannot start the guard's keeper: ${error}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, KEEPER_WAIT_MS));
+  }
 }
 
 /** The keeper: waits for the end of its standard input, then removes what the guard has left. */
@@ -197,7 +211,11 @@ function resolverOf(libc: Libc): Resolver {
 }
 
 function writeStderr(line: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(line));
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(line));
+  } catch {
+    // nobody reads the log any more (EPIPE): no reason to end, and nowhere to say so
+  }
 }
 
 /** Errors with a message for the operator; everything else is a fault of ours and shows its stack. */
