@@ -12,7 +12,7 @@ import type { Change, Delete, Flush, Put, SnapshotEnd } from "../wire/native/mes
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
-import type { Inventory, Item } from "./inventory.ts";
+import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers } from "./master.ts";
 import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
 import { isShared, type Ownership } from "./ownership.ts";
@@ -26,9 +26,6 @@ const ASK_AGAIN_MS = 10_000;
 
 /** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
 const GREATEST_RANK = 2 ** 52;
-
-/** Of a record in the kernel that may be there or not: like no record's content. */
-const UNKNOWN_CONTENT = new Uint8Array();
 
 /** What of the configuration a slave goes by. */
 export interface FollowerSettings {
@@ -191,7 +188,7 @@ export class Follower {
   /** The own kernel has something else than before under this key: is it to be repaired? */
   kernelChanged(key: string): void {
     const entry = this.mirror.get(key);
-    if (entry === undefined) return;
+    if (entry === undefined || entry.refused !== undefined) return;
     this.queue.add(entry.identity);
     if (entry.identity.kind === "policy") this.#orderInDoubt = true;
   }

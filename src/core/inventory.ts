@@ -4,6 +4,9 @@ import type { RecordIdentity } from "../record/record.ts";
 import { identityKey } from "../record/record.ts";
 import { saTriple } from "../record/sa.ts";
 
+/** Content of a record that may have gone or may have changed, because a change of it has failed. */
+export const UNKNOWN_CONTENT = new Uint8Array();
+
 /** One record in the own kernel. */
 export interface Item {
   readonly key: string;

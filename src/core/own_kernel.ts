@@ -18,7 +18,7 @@ import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Follower } from "./follower.ts";
 import type { GuardBook } from "./guard_book.ts";
-import type { Inventory } from "./inventory.ts";
+import { type Inventory, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers, type Master } from "./master.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
@@ -125,8 +125,9 @@ export class OwnKernel {
     if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
     const shared = isShared(record, this.parts.ownership);
     const before = inventory.get(key);
-    const isNew = created || before === undefined || movesAway(record, before.content);
-    const isSame = !isNew && before.shared === shared && equalBytes(before.content, content);
+    const isAlike = before !== undefined && equalBytes(before.content, content);
+    const isNew = created || before === undefined || !isAlike && movesAway(record, before.content);
+    const isSame = isAlike && !isNew && before.shared === shared;
     inventory.set(identityOf(record), content, shared, isNew);
     if (shared) this.parts.guard.set(key, record);
     else this.unguard(key);
@@ -219,9 +220,10 @@ export class OwnKernel {
   }
 }
 
-/** Whether a policy has another priority than before: it then is the newest of those that it joins. */
+/** Whether a policy has another priority than before, or may have: it then is the newest of those that it joins. */
 function movesAway(record: IpsecRecord, before: Uint8Array): boolean {
   if (record.kind !== "policy") return false;
+  if (before === UNKNOWN_CONTENT) return true;
   const old = decodeRecord("policy", before, encodePolicyAge(0, undefined)).record;
   return old.kind === "policy" && old.policy.priority !== record.policy.priority;
 }

@@ -218,6 +218,14 @@ Deno.test("Node.kernelEvent() tells of a policy that was put again as it was: it
   assertEquals([told(host), ranked(host)], [["put"], ["policy 10.2.3.0/24", "policy 10.2.0.0/16"]]);
 });
 
+Deno.test("Node.kernelEvent() keeps the rank of a policy that is updated, unless its priority is another", () => {
+  const host = master(policy("10.2.0.0/16"), policy("10.2.3.0/24"));
+  event(host, { kind: "record", record: policy("10.2.0.0/16", { flags: 1 }), created: false });
+  assertEquals([told(host), ranked(host)], [["put"], ["policy 10.2.0.0/16", "policy 10.2.3.0/24"]]);
+  event(host, { kind: "record", record: policy("10.2.0.0/16", { priority: 9 }), created: false });
+  assertEquals([told(host), ranked(host)], [["put"], ["policy 10.2.3.0/24", "policy 10.2.0.0/16"]]);
+});
+
 Deno.test("Node.kernelEvent() says nothing of an SA that is as it was", () => {
   const host = master(sa(1));
   event(host, { kind: "record", record: sa(1), created: false });
@@ -269,6 +277,16 @@ Deno.test("Node.kernelEvent() gives no snapshot while a master compares", () => 
   assertEquals(told(host), []);
   host.finishDump();
   assertEquals(told(host), ["snapshot-begin", "put", "snapshot-end"]);
+});
+
+Deno.test("Node.kernelEvent() learns what stands in the place of a policy whose put has failed", () => {
+  const host = slave(policy("10.2.0.0/16"));
+  host.node.receive("p", put(policy("10.2.0.0/16", { priority: 9 }), 9, 1), 0);
+  const changes = host.node.nextChanges(1, 0);
+  host.node.applied(changes.map(() => ({ ok: false, reason: "ENOSYS" })));
+  event(host, { kind: "record", record: policy("10.2.0.0/16"), created: false });
+  host.apply();
+  assertEquals([host.done, host.holds()], [["delete policy 10.2.0.0/16"], []]);
 });
 
 // --- what cannot be expressed ---

@@ -99,6 +99,13 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   record.map((one): Act => (host) => void host.kernel.disturb({ kind: "put", record: one })),
   selector.map((one): Act => (host) => host.kernel.flushSas(one)),
   fc.constant<Act>((host) => host.kernel.overrun()),
+  fc.nat(3).map((n): Act => (host) =>
+    void host.refuses.add(`put sa ${n + 1}`).add(`put policy 10.2.${n}.0/24`)
+  ),
+  fc.nat(3).map((n): Act => (host) => {
+    const { node, clock } = host;
+    node.applied(node.nextChanges(n + 1, clock.nowMs).map(() => ({ ok: false, reason: "ENOSYS" })));
+  }),
   fc.constant<Act>((host) => host.perform()),
   fc.constant<Act>((host) => host.turn()),
   fc.nat(2 ** 33).map((seconds): Act => (host) => void (host.clock.nowMs += seconds * 1000)),
@@ -131,6 +138,7 @@ Deno.test("Node answers whatever comes with typed errors, and a good master make
         one(host);
         speak(host);
       }
+      host.refuses.clear();
       host.node.setRole("SLAVE", "test", host.clock.nowMs);
       for (let i = 0; i < 4; i++) host.turn(); // an overrun and a flush each begin another dump
       const epoch = host.node.membership.greatestEpoch + 1;
