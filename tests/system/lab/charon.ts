@@ -52,6 +52,7 @@ export class Charon {
     await Deno.writeTextFile(`${folder}/swanctl/swanctl.conf`, swanctlConf(tunnel));
     const environment = [`STRONGSWAN_CONF=${folder}/strongswan.conf`, `SWANCTL_DIR=${folder}/swanctl`];
     step(`${node.name}: charon starts`);
+    await node.run("rm", "-f", "/run/charon.vici"); // a charon before leaves its socket, which nobody answers
     const charon = new Charon(node, node.spawn("env", ...environment, CHARON), environment);
     await eventually("answer of charon", async () => {
       if (!charon.process.running) throw new Error(`charon ended:\n${charon.process.tail()}`);
