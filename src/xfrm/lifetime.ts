@@ -1,4 +1,4 @@
-/** Limits and ages: `xfrm_lifetime_cfg` and `xfrm_lifetime_cur` ↔ `Limits` and seconds of age. */
+/** Limits: `xfrm_lifetime_cfg` ↔ `Limits`. Ages are made from `xfrm_lifetime_cur` by src/record/age.ts. */
 
 import type { ValuesOf } from "../layout/layout.ts";
 import type { Limits } from "../record/sa.ts";
@@ -7,12 +7,6 @@ import type { xfrmLifetimeCfg, xfrmLifetimeCur } from "./structs.ts";
 
 type CfgValues = ValuesOf<typeof xfrmLifetimeCfg>;
 type CurValues = ValuesOf<typeof xfrmLifetimeCur>;
-
-/** Ages as the record has them. */
-interface Ages {
-  readonly ageSeconds: number;
-  readonly usedSeconds: number | undefined;
-}
 
 /** The kernel's "none" is ~0 for bytes and packets and 0 for seconds. */
 export function limitsFromKernel(cfg: CfgValues): { soft: Limits; hard: Limits } {
@@ -42,41 +36,6 @@ export function limitsToKernel(soft: Limits, hard: Limits): CfgValues {
     softUse: soft.useSeconds ?? 0n,
     hardUse: hard.useSeconds ?? 0n,
   };
-}
-
-/**
- * The kernel dates by the wall clock. An age beyond the hard limit of a record that is there says that the clock
- * was stepped since: it then counts as new. A date in the future counts as now.
- */
-export function agesFromKernel({ addTime, useTime }: CurValues, hard: Limits, nowSeconds: number): Ages {
-  const age = secondsSince(addTime, nowSeconds);
-  const used = useTime === 0n ? undefined : secondsSince(useTime, nowSeconds);
-  const stepped = isBeyond(age, hard.addSeconds) || (used !== undefined && isBeyond(used, hard.useSeconds));
-  if (stepped) return { ageSeconds: 0, usedSeconds: used === undefined ? undefined : 0 };
-  return { ageSeconds: age, usedSeconds: used === undefined ? undefined : Math.min(used, age) };
-}
-
-function secondsSince(time: bigint, nowSeconds: number): number {
-  return Math.max(0, Math.floor(nowSeconds) - Number(time));
-}
-
-function isBeyond(age: number, limit: bigint | undefined): boolean {
-  return limit !== undefined && BigInt(age) > limit;
-}
-
-/** The dates of a record of these ages; 0 stands for never used. */
-export function agesToKernel(
-  { ageSeconds, usedSeconds }: Ages,
-  nowSeconds: number,
-): Pick<CurValues, "addTime" | "useTime"> {
-  return {
-    addTime: secondsBefore(nowSeconds, ageSeconds),
-    useTime: usedSeconds === undefined ? 0n : secondsBefore(nowSeconds, usedSeconds),
-  };
-}
-
-function secondsBefore(nowSeconds: number, ageSeconds: number): bigint {
-  return BigInt(Math.max(1, Math.floor(nowSeconds - ageSeconds)));
 }
 
 /** A `xfrm_lifetime_cur` of which nothing is known, where the kernel ignores it. */

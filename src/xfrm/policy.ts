@@ -5,6 +5,7 @@ import type { ValuesOf } from "../layout/layout.ts";
 import { attributeHead, type NetlinkAttributes, readBody, writeAttributeU32 } from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
+import { agesFromDates } from "../record/age.ts";
 import { type Policy, POLICY_TYPE, type PolicyIdentity, policyKey, type Template } from "../record/policy.ts";
 import {
   XFRM_POLICY_MAX,
@@ -16,7 +17,7 @@ import {
   XFRMA_POLICY_TYPE,
   XFRMA_TMPL,
 } from "./constants.ts";
-import { agesFromKernel, limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
+import { limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
 import { type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
 import {
   addressFromKernel,
@@ -107,7 +108,7 @@ function readPolicy(
     templates: readTemplates(attributes),
     soft,
     hard,
-    ...agesFromKernel(info.curlft, hard, nowSeconds),
+    ...agesFromDates(info.curlft, hard, nowSeconds),
     opaque: readOpaque(attributes, KNOWN),
   };
 }

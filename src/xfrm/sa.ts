@@ -17,6 +17,7 @@ import {
   saKey,
 } from "../record/sa.ts";
 import { familyOf } from "../record/address.ts";
+import { agesFromDates, datesFromAges } from "../record/age.ts";
 import {
   XFRM_SA_XFLAG_DONT_ENCAP_DSCP,
   XFRM_SA_XFLAG_OSEQ_MAY_WRAP,
@@ -43,7 +44,7 @@ import {
   XFRMA_SET_MARK_MASK,
   XFRMA_TFCPAD,
 } from "./constants.ts";
-import { agesFromKernel, agesToKernel, limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
+import { limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
 import { type Encoded, encodeOrRefuse, Refusal } from "./refusal.ts";
 import { isLongReplay, readReplay, writeReplay } from "./replay.ts";
 import { readAlgorithms, writeAlgorithms } from "./sa_algorithms.ts";
@@ -157,7 +158,7 @@ function readSa(
     ...replay,
     bytes,
     packets,
-    ...agesFromKernel(info.curlft, hard, nowSeconds),
+    ...agesFromDates(info.curlft, hard, nowSeconds),
   };
   const careOf = attributes.get(XFRMA_COADDR);
   return {
@@ -252,7 +253,7 @@ function writeInfo(writer: Writer, sa: Sa, { interfaces }: Surroundings): void {
 function writeLifetime(writer: Writer, counters: SaCounters, nowSeconds: number): void {
   attributeHead(writer, XFRMA_LTIME_VAL, xfrmLifetimeCur.size);
   const { bytes, packets } = counters;
-  xfrmLifetimeCur.write(writer, { bytes, packets, ...agesToKernel(counters, nowSeconds) });
+  xfrmLifetimeCur.write(writer, { bytes, packets, ...datesFromAges(counters, nowSeconds) });
 }
 
 function writeOptional(writer: Writer, sa: Sa): void {
