@@ -7,15 +7,20 @@ import { equalBytes, isAnyAddress, parseAddress, parsePrefix, type Prefix } from
 import { ConfigError, type Mistake } from "../errors.ts";
 import {
   choiceProblem,
+  demotePathProblem,
+  demoteWeightProblem,
   familyProblem,
   hostProblem,
   nameProblem,
   portProblem,
   prefixProblem,
+  virtualAddressProblem,
 } from "./check_values.ts";
 import {
   type Config,
+  DEFAULT_DEMOTE_WEIGHT,
   DEFAULT_PORT,
+  type DemoteFile,
   type ListenStatement,
   type PeerStatement,
   type SharedKey,
@@ -65,8 +70,8 @@ function makeConfig(file: string, context: Context): Config {
   const sharedKey = checkSharedKey(context);
   const config: Config = {
     file,
-    interface: checkName(context, "interface"),
-    group: checkName(context, "group") ?? "carp",
+    ...checkInterface(context),
+    group: checkGroup(context),
     flushMode: checkWord(context, "flushmode", FLUSH_MODES),
     listen: checkListen(context),
     ...mode,
@@ -77,6 +82,7 @@ function makeConfig(file: string, context: Context): Config {
     kernel: checkKernel(context),
     shared: checkPrefixes(context, "shared"),
     exclude: checkPrefixes(context, "exclude"),
+    demoteFile: checkDemote(context),
   };
   if (mode.mode === undefined && settingsOf(context, "interface").length === 0) {
     context.report(0, "interface is missing (only mode master or mode slave goes without)");
@@ -106,10 +112,27 @@ function accept(context: Context, line: number, where: string, ...problems: (str
   return found.length === 0;
 }
 
-function checkName(context: Context, kind: "interface" | "group"): string | undefined {
-  const setting = single(context, kind);
-  if (setting !== undefined) accept(context, setting.line, kind, nameProblem(setting.value));
-  return setting?.value;
+function checkInterface(context: Context): Pick<Config, "interface" | "virtualAddress"> {
+  const setting = single(context, "interface");
+  if (setting === undefined) return { interface: undefined, virtualAddress: undefined };
+  const { line, name, address } = setting;
+  accept(context, line, "interface", nameProblem(name), virtualAddressProblem(address));
+  return { interface: name, virtualAddress: address === undefined ? undefined : parseAddress(address) };
+}
+
+function checkGroup(context: Context): string {
+  const setting = single(context, "group");
+  if (setting === undefined) return "carp";
+  accept(context, setting.line, "group", nameProblem(setting.value));
+  return setting.value;
+}
+
+function checkDemote(context: Context): DemoteFile | undefined {
+  const setting = single(context, "demote");
+  if (setting === undefined) return undefined;
+  const { line, path, weight } = setting;
+  accept(context, line, "demote", demotePathProblem(path), demoteWeightProblem(weight));
+  return { path, weight: weight === undefined ? DEFAULT_DEMOTE_WEIGHT : Number(weight) };
 }
 
 function checkWord<T extends string>(

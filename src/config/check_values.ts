@@ -1,6 +1,6 @@
 /** Checks of single words of the configuration: each says what is wrong with one, or undefined. */
 
-import { familyOf, parseAddress, parsePrefix } from "../record/address.ts";
+import { familyOf, isAnyAddress, parseAddress, parsePrefix } from "../record/address.ts";
 import { RESERVED_WORDS } from "./cursor.ts";
 import { didYouMean } from "./nearest.ts";
 import { quoteWord } from "./quote_word.ts";
@@ -61,4 +61,30 @@ export function prefixProblem(word: string): string | undefined {
   const [address = ""] = word.split("/");
   if (parseAddress(address) === undefined) return `${quoteWord(word)} is not an address or prefix`;
   return `${quoteWord(word)} has a bad prefix length, or bits set after it`;
+}
+
+/** The address that the gateways share. */
+export function virtualAddressProblem(word: string | undefined): string | undefined {
+  if (word === undefined) return undefined;
+  const address = parseAddress(word);
+  if (address === undefined) return `${quoteWord(word)} is not an address`;
+  return isAnyAddress(address) ? "all zeros is nobody's address" : undefined;
+}
+
+/** An absolute path (the daemon has no folder that it works in) that is one word. */
+export function demotePathProblem(word: string): string | undefined {
+  return /^\/[^\s#]*[^\s#/]$/.test(word)
+    ? undefined
+    : `the file must have an absolute path, not ${quoteWord(word)}`;
+}
+
+/**
+ * What keepalived adds to a priority (keepalived.conf(5), track_file): beyond 253 it means nothing more, below -253 it
+ * means FAULT, which would take the address from a node that has it. 0 would say nothing.
+ */
+export function demoteWeightProblem(word: string | undefined): string | undefined {
+  if (word === undefined || (/^\d{1,3}$/.test(word) && Number(word) >= 1 && Number(word) <= 253)) {
+    return undefined;
+  }
+  return `the weight must be 1 to 253, not ${quoteWord(word)}`;
 }

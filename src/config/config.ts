@@ -34,10 +34,22 @@ export type FlushMode = "startup" | "never" | "sync";
 export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory";
 export type IkeDaemons = "isakmpd" | "iked" | "all" | "none";
 
+/** `demote file`: what keepalived's `track_file` reads. */
+export interface DemoteFile {
+  readonly path: string;
+  /** What the file says while this node is not demoted; 0 says that it is. */
+  readonly weight: number;
+}
+
+/** What `demote file` lifts the priority by where no weight is given. */
+export const DEFAULT_DEMOTE_WEIGHT = 100;
+
 /** Everything that can be configured, with its default filled in. */
 export interface Config {
   readonly file: string;
   readonly interface: string | undefined;
+  /** The address whose presence on the interface makes a master; undefined: the interface is a carp(4) one. */
+  readonly virtualAddress: Address | undefined;
   readonly group: string;
   readonly flushMode: FlushMode;
   /** Empty: all local addresses, port 500. */
@@ -52,6 +64,7 @@ export interface Config {
   readonly kernel: KernelChoice;
   readonly shared: readonly Prefix[];
   readonly exclude: readonly Prefix[];
+  readonly demoteFile: DemoteFile | undefined;
 }
 
 /** `listen on` and `peer` after name resolution: what the daemon works with. */

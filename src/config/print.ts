@@ -1,6 +1,6 @@
 /** Prints a Config in the syntax of sasyncd.conf, every default written out; for `sasyncd -n` and the log. */
 
-import { formatPrefix } from "../record/address.ts";
+import { formatAddress, formatPrefix } from "../record/address.ts";
 import type { Config, ListenStatement, PeerStatement, SharedKey } from "./config.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Config, ListenStatement, PeerStatement, SharedKey } from "./config
 export function printConfig(config: Config): string {
   const lines = [
     `# ${JSON.stringify(config.file)}`,
-    ...(config.interface === undefined ? [] : [`interface ${config.interface}`]),
+    ...printInterface(config),
     `group ${config.group}`,
     `flushmode ${config.flushMode}`,
     ...(config.listen.length === 0 ? ["# listen on all local addresses"] : config.listen.map(printListen)),
@@ -23,8 +23,20 @@ export function printConfig(config: Config): string {
     `kernel ${config.kernel}`,
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),
     ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
+    ...printDemote(config),
   ];
   return lines.join("\n") + "\n";
+}
+
+function printInterface({ interface: name, virtualAddress }: Config): string[] {
+  if (name === undefined) return [];
+  return [
+    `interface ${name}${virtualAddress === undefined ? "" : ` address ${formatAddress(virtualAddress)}`}`,
+  ];
+}
+
+function printDemote({ demoteFile }: Config): string[] {
+  return demoteFile === undefined ? [] : [`demote file ${demoteFile.path} weight ${demoteFile.weight}`];
 }
 
 function printListen({ target, family, port }: ListenStatement): string {

@@ -12,7 +12,6 @@ export type KeySource =
 
 /** The statements that take one word. */
 export type WordKind =
-  | "interface"
   | "group"
   | "flushmode"
   | "mode"
@@ -25,6 +24,8 @@ type Statement =
   | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]
   | { readonly kind: "sharedkey"; readonly key: KeySource }
   | { readonly kind: "weak" }
+  | { readonly kind: "interface"; readonly name: string; readonly address: string | undefined }
+  | { readonly kind: "demote"; readonly path: string; readonly weight: string | undefined }
   | {
     readonly kind: "listen";
     readonly target: string;

@@ -15,7 +15,7 @@ export interface StatementRule {
 
 /** The statements by their first word. */
 export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
-  interface: named("interface", "the name of the interface"),
+  interface: { options: ["address"], parse: parseInterface },
   carp: { options: ["interval"], parse: parseCarpInterface },
   group: named("group", "the name of the group"),
   flushmode: valued("flushmode"),
@@ -27,6 +27,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   kernel: valued("kernel"),
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
+  demote: { options: ["file", "weight"], parse: parseDemote },
 };
 
 function named(kind: WordKind, what: string): StatementRule {
@@ -37,14 +38,27 @@ function valued(kind: WordKind, options: readonly string[] = []): StatementRule 
   return { options, parse: (cursor, line) => ({ kind, line, value: cursor.value() }) };
 }
 
+function parseInterface(cursor: Cursor, line: number): Setting {
+  const name = cursor.operand("the name of the interface");
+  const address = cursor.option("address") === undefined ? undefined : cursor.operand("the address");
+  return { kind: "interface", line, name, address };
+}
+
 /** OpenBSD 3.8 wrote `carp interface NAME [interval SECONDS]`; the interval has no meaning since 3.9. */
 function parseCarpInterface(cursor: Cursor, line: number): Setting {
   if (cursor.option("interface") === undefined) throw new StatementError('"interface" is missing');
-  const value = cursor.operand("the name of the interface");
+  const name = cursor.operand("the name of the interface");
   if (cursor.option("interval") !== undefined && !/^\d+$/.test(cursor.operand("the interval"))) {
     throw new StatementError("the interval must be a number of seconds");
   }
-  return { kind: "interface", line, value };
+  return { kind: "interface", line, name, address: undefined };
+}
+
+function parseDemote(cursor: Cursor, line: number): Setting {
+  if (cursor.option("file") === undefined) throw new StatementError('"file" is missing');
+  const path = cursor.operand("the path of the file");
+  const weight = cursor.option("weight") === undefined ? undefined : cursor.operand("the weight");
+  return { kind: "demote", line, path, weight };
 }
 
 function parseListen(cursor: Cursor, line: number): Setting {

@@ -45,7 +45,7 @@ class TomlReader implements ParsedSettings {
 
   readDocument(document: unknown): void {
     this.#table(document, "", {
-      interface: this.#word("interface"),
+      interface: (value, path) => this.#interface(value, path),
       group: this.#word("group"),
       flushmode: this.#word("flushmode"),
       mode: this.#word("mode"),
@@ -61,7 +61,29 @@ class TomlReader implements ParsedSettings {
       peer: (value, path) => this.#list(value, path, (entry, place) => this.#peer(entry, place)),
       shared: (value, path) => this.#list(value, path, this.#word("shared")),
       exclude: (value, path) => this.#list(value, path, this.#word("exclude")),
+      demote: (value, path) => this.#demote(value, path),
     });
+  }
+
+  /** `interface` is a name, or a table: `interface = { name = "eth0", address = "192.0.2.100" }`. */
+  #interface(value: unknown, path: string): void {
+    const given = typeof value === "string"
+      ? { name: value }
+      : this.#fields(value, path, { name: "string", address: "string" });
+    if (given === undefined) return;
+    const { name, address }: { name?: string; address?: string } = given;
+    if (name === undefined) this.#report(path, "name is missing");
+    else this.settings.push({ kind: "interface", line: this.#lineOf(path), name, address });
+  }
+
+  #demote(value: unknown, path: string): void {
+    const given = this.#fields(value, path, { file: "string", weight: "integer" });
+    if (given === undefined) return;
+    if (given.file === undefined) this.#report(path, "file is missing");
+    else {
+      const { file, weight } = given;
+      this.settings.push({ kind: "demote", line: this.#lineOf(path), path: file, weight });
+    }
   }
 
   /** `listen` takes addresses and tables: `listen = ["192.0.2.1", { on = "eth1", family = "inet", port = 500 }]`. */

@@ -26,6 +26,7 @@ const listen = (target: string, family: 4 | 6 | undefined = undefined, port = 50
 const DEFAULTS: Config = {
   file: "test.conf",
   interface: "carp0",
+  virtualAddress: undefined,
   group: "carp",
   flushMode: "startup",
   listen: [],
@@ -38,6 +39,7 @@ const DEFAULTS: Config = {
   kernel: "auto",
   shared: [],
   exclude: [],
+  demoteFile: undefined,
 };
 
 /** Each text is added to a minimal file, and changes this of its Config. */
@@ -75,6 +77,8 @@ const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
   ["control all", { control: "all" }],
   ["kernel memory", { kernel: "memory" }],
   ["sharedkey weak", { allowWeakKey: true }],
+  ["demote file /run/d", { demoteFile: { path: "/run/d", weight: 100 } }],
+  ["demote file /run/a-b.c weight 253", { demoteFile: { path: "/run/a-b.c", weight: 253 } }],
   [
     "shared 10.0.0.0/8 shared ::/0 exclude 192.0.2.1",
     {
@@ -99,6 +103,15 @@ const GOOD_FILES: readonly (readonly [name: string, text: string, change: Partia
   ["one line", `sharedkey ${HEX_KEY} interface carp0 peer b`, { peers: [peer("b")] }],
   ["the form of OpenBSD 3.8", `carp interface carp0 interval 10\nsharedkey ${HEX_KEY}`, {}],
   ["3.8 without interval", `carp interface carp0 sharedkey ${HEX_KEY}`, {}],
+  ["a virtual address", `interface eth0 address 192.0.2.100 sharedkey ${HEX_KEY}`, {
+    interface: "eth0",
+    virtualAddress: Uint8Array.of(192, 0, 2, 100),
+  }],
+  ["a virtual IPv6 address", `interface eth0.7\naddress ::1\nmode master sharedkey ${HEX_KEY}`, {
+    interface: "eth0.7",
+    virtualAddress: Uint8Array.from({ length: 16 }, (_, i) => i === 15 ? 1 : 0),
+    mode: "master",
+  }],
   ["no interface with mode slave", `mode slave sharedkey ${HEX_KEY}`, {
     interface: undefined,
     mode: "slave",
@@ -127,6 +140,16 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["0123456789abcdef", "3: unknown keyword a word that is not shown (it could be a key)"],
   ["interface", "3: interface: the name of the interface is missing"],
   ["interface eth1", "3: interface: given twice (first on line 1)"],
+  ["interface eth1 address", "3: interface: the address is missing"],
+  ["demote", '3: demote: "file" is missing'],
+  ["demote file", "3: demote: the path of the file is missing"],
+  ["demote file run/d", '3: demote: the file must have an absolute path, not "run/d"'],
+  ["demote file /run/", '3: demote: the file must have an absolute path, not "/run/"'],
+  ["demote file /d weight", "3: demote: the weight is missing"],
+  ["demote file /d weight 0", '3: demote: the weight must be 1 to 253, not "0"'],
+  ["demote file /d weight -50", '3: demote: the weight must be 1 to 253, not "-50"'],
+  ["demote file /d weight 254", '3: demote: the weight must be 1 to 253, not "254"'],
+  ["demote file /d demote file /e", "3: demote: given twice (first on line 3)"],
   ["carp eth1", '3: carp: "interface" is missing'],
   ["carp interface x interval y", "3: carp: the interval must be a number of seconds"],
   [
@@ -195,6 +218,13 @@ for (const [text, ...mistakes] of BAD) {
     assertEquals(mistakesOf(whole), mistakes.map((mistake) => `test.conf:${mistake}`));
   });
 }
+
+Deno.test("parseConfig() refuses a virtual address that is none", () => {
+  const refused = (address: string) => mistakesOf(`interface eth0 address ${address} sharedkey ${HEX_KEY}`);
+  assertEquals(refused("gw"), ['test.conf:1: interface: "gw" is not an address']);
+  assertEquals(refused("10.0.0.1/24"), ['test.conf:1: interface: "10.0.0.1/24" is not an address']);
+  assertEquals(refused("::"), ["test.conf:1: interface: all zeros is nobody's address"]);
+});
 
 Deno.test("parseConfig() refuses a file without sharedkey and interface", () => {
   assertEquals(mistakesOf(""), [

@@ -43,6 +43,7 @@ const listen = fc.record({
 const config: fc.Arbitrary<Config> = fc.record({
   file: fc.string(),
   interface: name,
+  virtualAddress: fc.option(fc.uint8Array({ minLength: 4, maxLength: 4, min: 1 }), { nil: undefined }),
   group: name,
   flushMode: fc.constantFrom("startup" as const, "never" as const, "sync" as const),
   listen: fc.uniqueArray(listen, { selector: ({ target }) => target }),
@@ -55,6 +56,10 @@ const config: fc.Arbitrary<Config> = fc.record({
   kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),
+  demoteFile: fc.option(
+    fc.record({ path: name.map((word) => `/run/${word}`), weight: fc.integer({ min: 1, max: 253 }) }),
+    { nil: undefined },
+  ),
 });
 
 Deno.test("printConfig() prints what parses to the same Config, but for the keys", () => {

@@ -18,6 +18,7 @@ shared = ["198.51.100.0/24", "2001:db8::/32"]
 exclude = [
   "198.51.100.7", # one a line is fine too
 ]
+demote = { file = "/run/sasyncd.demote" }
 
 [[peer]]
 address = "192.0.2.2"
@@ -48,6 +49,15 @@ Deno.test("parseConfig() takes lists of tables in any form", () => {
   );
   const headed = parseWith(`${minimal}[[peer]]\naddress = "b"\nport = 7\n[[listen]]\non = "c"`, {}, "x.toml");
   assertEquals(inline, headed);
+});
+
+Deno.test("parseConfig() takes a virtual address and a demote file from TOML", () => {
+  const address = 'interface = { name = "eth0", address = "2001:db8::1" }';
+  const text = `${address}\nsharedkey = "${HEX_KEY}"\n[demote]\nfile = "/run/d"\nweight = 20`;
+  const same = parseWith(
+    `interface eth0 address 2001:db8::1 sharedkey ${HEX_KEY} demote file /run/d weight 20`,
+  );
+  assertEquals(parseWith(text, {}, "x.toml"), { ...same, file: "x.toml" });
 });
 
 /** Each text, put after a minimal file on line 3, and its mistakes. */
@@ -94,6 +104,9 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     '5: peer[1].sharedkey: unknown key "path"',
     "5: peer[1].sharedkey: file is missing",
   ],
+  ['demote = "/run/d"', "3: demote: must be a table"],
+  ["demote = { weight = 5 }", "3: demote: file is missing"],
+  ['demote = { file = "/d", weight = -1 }', '3: demote: the weight must be 1 to 253, not "-1"'],
   ["a.b = 1", 'test.toml: unknown key "a"'],
   ['kernel = "pfkey"', "3: kernel: pfkey is not there yet"],
   ["broken", "3: not valid TOML, after column 6"],
@@ -123,6 +136,14 @@ for (const text of SECRETS) {
     assertEquals(mistakes.includes("S3cret"), false, mistakes);
   });
 }
+
+Deno.test("parseConfig() refuses an interface of TOML without a name", () => {
+  const text = `interface = { address = "10.0.0.1" }\nsharedkey = "${HEX_KEY}"`;
+  assertEquals(mistakesOf(text, {}, "test.toml"), [
+    "test.toml:1: interface: name is missing",
+    "test.toml: interface is missing (only mode master or mode slave goes without)",
+  ]);
+});
 
 Deno.test("parseConfig() ends with a Config or a ConfigError whatever the TOML is", () => {
   const keys = [
