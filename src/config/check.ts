@@ -7,6 +7,7 @@ import { equalBytes, isAnyAddress, parseAddress, parsePrefix, type Prefix } from
 import { ConfigError, type Mistake } from "../errors.ts";
 import {
   choiceProblem,
+  commandProblem,
   demotePathProblem,
   demoteWeightProblem,
   familyProblem,
@@ -14,13 +15,16 @@ import {
   nameProblem,
   portProblem,
   prefixProblem,
+  socketProblem,
   virtualAddressProblem,
 } from "./check_values.ts";
 import {
   type Config,
   DEFAULT_DEMOTE_WEIGHT,
   DEFAULT_PORT,
+  DEFAULT_VICI_SOCKET,
   type DemoteFile,
+  type IkeChoice,
   type ListenStatement,
   type PeerStatement,
   type SharedKey,
@@ -33,6 +37,7 @@ import { type KeyFileReader, readSharedKey } from "./shared_key.ts";
 const FLUSH_MODES = ["startup", "never", "sync"] as const;
 const MODES = ["master", "slave", "skipslave"] as const;
 const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
+const CONTROLS = [...DAEMONS, "strongswan", "exec"] as const;
 const KERNELS = ["auto", "xfrm", "pfkey", "memory"] as const;
 
 /** Stands for a key that is missing or wrong, so that the other checks go on; no Config with it gets out. */
@@ -78,7 +83,7 @@ function makeConfig(file: string, context: Context): Config {
     peers: checkPeers(context),
     sharedKey,
     allowWeakKey: context.allowWeak,
-    control: checkWord(context, "control", DAEMONS),
+    control: checkControl(context),
     kernel: checkKernel(context),
     shared: checkPrefixes(context, "shared"),
     exclude: checkPrefixes(context, "exclude"),
@@ -137,13 +142,37 @@ function checkDemote(context: Context): DemoteFile | undefined {
 
 function checkWord<T extends string>(
   context: Context,
-  kind: "flushmode" | "control" | "kernel",
+  kind: "flushmode" | "kernel",
   known: readonly [T, ...T[]],
 ): T {
   const setting = single(context, kind);
   if (setting === undefined) return known[0];
   accept(context, setting.line, kind, choiceProblem(setting.value, known));
   return known.find((word) => word === setting.value) ?? known[0];
+}
+
+function checkControl(context: Context): IkeChoice {
+  const setting = single(context, "control");
+  if (setting === undefined) return DAEMONS[0];
+  const { line, daemon, socket, command } = setting;
+  accept(context, line, "control", choiceProblem(daemon, CONTROLS));
+  if (socket !== undefined && daemon !== "strongswan") {
+    context.report(line, "control: socket is for strongswan");
+  }
+  if (command !== undefined && daemon !== "exec") context.report(line, "control: command is for exec");
+  if (daemon === "strongswan") return checkStrongswan(context, line, socket);
+  if (daemon === "exec") return checkExec(context, line, command);
+  return DAEMONS.find((word) => word === daemon) ?? DAEMONS[0];
+}
+
+function checkStrongswan(context: Context, line: number, socket = DEFAULT_VICI_SOCKET): IkeChoice {
+  accept(context, line, "control strongswan", socketProblem(socket));
+  return { daemon: "strongswan", socket };
+}
+
+function checkExec(context: Context, line: number, command = ""): IkeChoice {
+  accept(context, line, "control exec", commandProblem(command));
+  return { daemon: "exec", command: command.trim().split(/\s+/) };
 }
 
 function checkKernel(context: Context): Config["kernel"] {

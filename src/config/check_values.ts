@@ -55,6 +55,23 @@ export function choiceProblem(word: string, known: readonly string[]): string | 
   return `must be ${list}, not ${quoteWord(word)}${didYouMean(word, known)}`;
 }
 
+/** The path of a Unix socket: absolute, one word, and no longer than any system takes. */
+export function socketProblem(word: string): string | undefined {
+  return /^\/[^\s#]{1,102}$/.test(word)
+    ? undefined
+    : `the socket must have an absolute path of at most 103 characters, not ${quoteWord(word)}`;
+}
+
+/** A command: an absolute path, and what is to stand before the arguments that the daemon adds. */
+export function commandProblem(text: string): string | undefined {
+  if (!text.trimStart().startsWith("/")) return "the command must begin with an absolute path";
+  // deno-lint-ignore no-control-regex -- control characters are what is looked for
+  if (/["#\x00-\x08\x0e-\x1f\x7f]/.test(text)) {
+    return "quotes, hash marks and control characters cannot be in the command";
+  }
+  return undefined;
+}
+
 /** `ADDRESS` or `ADDRESS/LEN`. */
 export function prefixProblem(word: string): string | undefined {
   if (parsePrefix(word) !== undefined) return undefined;

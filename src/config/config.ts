@@ -32,7 +32,20 @@ export interface PeerStatement {
 
 export type FlushMode = "startup" | "never" | "sync";
 export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory";
-export type IkeDaemons = "isakmpd" | "iked" | "all" | "none";
+
+/** `control`: which IKE daemon is told to be active or passive. */
+export type IkeChoice =
+  | "isakmpd"
+  | "iked"
+  | "all"
+  | "none"
+  /** Path of charon's vici socket. */
+  | { readonly daemon: "strongswan"; readonly socket: string }
+  /** The words of the command, the first an absolute path. */
+  | { readonly daemon: "exec"; readonly command: readonly string[] };
+
+/** Where charon listens unless it is told otherwise. */
+export const DEFAULT_VICI_SOCKET = "/var/run/charon.vici";
 
 /** `demote file`: what keepalived's `track_file` reads. */
 export interface DemoteFile {
@@ -60,7 +73,7 @@ export interface Config {
   readonly peers: readonly PeerStatement[];
   readonly sharedKey: SharedKey;
   readonly allowWeakKey: boolean;
-  readonly control: IkeDaemons;
+  readonly control: IkeChoice;
   readonly kernel: KernelChoice;
   readonly shared: readonly Prefix[];
   readonly exclude: readonly Prefix[];

@@ -1,7 +1,7 @@
 /** Prints a Config in the syntax of sasyncd.conf, every default written out; for `sasyncd -n` and the log. */
 
 import { formatAddress, formatPrefix } from "../record/address.ts";
-import type { Config, ListenStatement, PeerStatement, SharedKey } from "./config.ts";
+import type { Config, IkeChoice, ListenStatement, PeerStatement, SharedKey } from "./config.ts";
 
 /**
  * The configuration as text that parses to the same Config, but for the keys: a comment stands for each.
@@ -19,7 +19,7 @@ export function printConfig(config: Config): string {
     ...config.peers.map(printPeer),
     `# ${printKey(config.sharedKey)}`,
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
-    `control ${config.control}`,
+    `control ${printControl(config.control)}`,
     `kernel ${config.kernel}`,
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),
     ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
@@ -37,6 +37,12 @@ function printInterface({ interface: name, virtualAddress }: Config): string[] {
 
 function printDemote({ demoteFile }: Config): string[] {
   return demoteFile === undefined ? [] : [`demote file ${demoteFile.path} weight ${demoteFile.weight}`];
+}
+
+function printControl(control: IkeChoice): string {
+  if (typeof control === "string") return control;
+  if (control.daemon === "exec") return `exec "${control.command.join(" ")}"`;
+  return `strongswan socket ${control.socket}`;
 }
 
 function printListen({ target, family, port }: ListenStatement): string {

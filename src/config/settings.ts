@@ -15,7 +15,6 @@ export type WordKind =
   | "group"
   | "flushmode"
   | "mode"
-  | "control"
   | "kernel"
   | "shared"
   | "exclude";
@@ -25,6 +24,12 @@ type Statement =
   | { readonly kind: "sharedkey"; readonly key: KeySource }
   | { readonly kind: "weak" }
   | { readonly kind: "interface"; readonly name: string; readonly address: string | undefined }
+  | {
+    readonly kind: "control";
+    readonly daemon: string;
+    readonly socket: string | undefined;
+    readonly command: string | undefined;
+  }
   | { readonly kind: "demote"; readonly path: string; readonly weight: string | undefined }
   | {
     readonly kind: "listen";

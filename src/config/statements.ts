@@ -23,7 +23,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   mode: valued("mode", ["master", "slave", "skipslave"]),
   peer: { options: ["port", "sharedkey", "role"], parse: parsePeer },
   sharedkey: { options: [], parse: parseSharedKey },
-  control: valued("control"),
+  control: { options: ["strongswan", "socket", "exec"], parse: parseControl },
   kernel: valued("kernel"),
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
@@ -69,6 +69,29 @@ function parseListen(cursor: Cursor, line: number): Setting {
 
 function parsePort(cursor: Cursor): string | undefined {
   return cursor.option("port") === undefined ? undefined : cursor.operand("the port");
+}
+
+function parseControl(cursor: Cursor, line: number): Setting {
+  const daemon = cursor.value();
+  const hasSocket = daemon === "strongswan" && cursor.option("socket") !== undefined;
+  const socket = hasSocket ? cursor.operand("the path of the socket") : undefined;
+  const command = daemon === "exec" ? parseCommand(cursor) : undefined;
+  return { kind: "control", line, daemon, socket, command };
+}
+
+/** One word, or several on one line in double quotes: the only place where a quote is not part of a word. */
+function parseCommand(cursor: Cursor): string {
+  let text = cursor.operand("the command");
+  if (!text.startsWith('"')) return text;
+  while (text === '"' || !text.endsWith('"')) {
+    const next = cursor.peek();
+    if (next === undefined || next.first) {
+      throw new StatementError("the closing quote is missing on its line");
+    }
+    text += ` ${next.text}`;
+    cursor.take();
+  }
+  return text.slice(1, -1);
 }
 
 /** The options come in any order, each at most once. */

@@ -50,7 +50,7 @@ class TomlReader implements ParsedSettings {
       flushmode: this.#word("flushmode"),
       mode: this.#word("mode"),
       skipslave: this.#flag((line) => ({ kind: "mode", line, value: "skipslave" })),
-      control: this.#word("control"),
+      control: (value, path) => this.#control(value, path),
       kernel: this.#word("kernel"),
       sharedkey: (value, path) => {
         const key = this.#key(value, path);
@@ -74,6 +74,17 @@ class TomlReader implements ParsedSettings {
     const { name, address }: { name?: string; address?: string } = given;
     if (name === undefined) this.#report(path, "name is missing");
     else this.settings.push({ kind: "interface", line: this.#lineOf(path), name, address });
+  }
+
+  /** `control` is a word, or a table with what belongs to it: `{ daemon = "exec", command = "/path word" }`. */
+  #control(value: unknown, path: string): void {
+    const given = typeof value === "string"
+      ? { daemon: value }
+      : this.#fields(value, path, { daemon: "string", socket: "string", command: "string" });
+    if (given === undefined) return;
+    const { daemon, socket, command }: { daemon?: string; socket?: string; command?: string } = given;
+    if (daemon === undefined) this.#report(path, "daemon is missing");
+    else this.settings.push({ kind: "control", line: this.#lineOf(path), daemon, socket, command });
   }
 
   #demote(value: unknown, path: string): void {

@@ -52,7 +52,14 @@ const config: fc.Arbitrary<Config> = fc.record({
   peers: fc.uniqueArray(peer, { selector: ({ target }) => target }),
   sharedKey: key,
   allowWeakKey: fc.boolean(),
-  control: fc.constantFrom("isakmpd" as const, "iked" as const, "all" as const, "none" as const),
+  control: fc.oneof(
+    fc.constantFrom("isakmpd" as const, "iked" as const, "all" as const, "none" as const),
+    fc.record({ daemon: fc.constant("strongswan" as const), socket: name.map((word) => `/run/${word}`) }),
+    fc.record({
+      daemon: fc.constant("exec" as const),
+      command: fc.array(name).map((words) => ["/sbin/a", ...words]),
+    }),
+  ),
   kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),

@@ -60,6 +60,22 @@ Deno.test("parseConfig() takes a virtual address and a demote file from TOML", (
   assertEquals(parseWith(text, {}, "x.toml"), { ...same, file: "x.toml" });
 });
 
+const CONTROLS: readonly (readonly [toml: string, conf: string])[] = [
+  ['"iked"', "iked"],
+  ['{ daemon = "iked" }', "iked"],
+  ['"strongswan"', "strongswan"],
+  ['{ daemon = "strongswan", socket = "/run/c" }', "strongswan socket /run/c"],
+  ['{ daemon = "exec", command = "/a b" }', 'exec "/a b"'],
+];
+
+for (const [toml, conf] of CONTROLS) {
+  Deno.test(`parseConfig() takes control = ${toml} from TOML`, () => {
+    const start = `interface = "a"\nsharedkey = "${HEX_KEY}"\n`;
+    const same = parseWith(`interface a sharedkey ${HEX_KEY} control ${conf}`);
+    assertEquals(parseWith(`${start}control = ${toml}`, {}, "x.toml"), { ...same, file: "x.toml" });
+  });
+}
+
 /** Each text, put after a minimal file on line 3, and its mistakes. */
 const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ['mod = "slave"', '3: unknown key "mod" (did you mean "mode"?)'],
@@ -104,6 +120,11 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     '5: peer[1].sharedkey: unknown key "path"',
     "5: peer[1].sharedkey: file is missing",
   ],
+  ["control = 5", "3: control: must be a table"],
+  ['control = { socket = "/run/c" }', "3: control: daemon is missing"],
+  ['control = { daemon = "iked", socket = "/run/c" }', "3: control: socket is for strongswan"],
+  ['control = { daemon = "all", command = "/a" }', "3: control: command is for exec"],
+  ['control = "exec"', "3: control exec: the command must begin with an absolute path"],
   ['demote = "/run/d"', "3: demote: must be a table"],
   ["demote = { weight = 5 }", "3: demote: file is missing"],
   ['demote = { file = "/d", weight = -1 }', '3: demote: the weight must be 1 to 253, not "-1"'],
