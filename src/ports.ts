@@ -6,7 +6,7 @@
 import type { Address } from "./record/address.ts";
 import type { PolicyIdentity } from "./record/policy.ts";
 import type { IpsecRecord } from "./record/record.ts";
-import type { SaIdentity } from "./record/sa.ts";
+import type { Sa, SaIdentity } from "./record/sa.ts";
 
 /** Time. No decision is ever taken by the wall clock. */
 export interface Clock {
@@ -129,6 +129,14 @@ export type KernelChange =
 /** How a change ended. `reason` names what the kernel or the dialect cannot take. */
 export type KernelResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
+/**
+ * What becomes of an outbound SA that this kernel holds as slave, when the node takes over: `exact` it goes on with
+ * the counters that were put; `pfsync` with those that pfsync(4) has brought; `restart` from 0, so that a peer that
+ * checks drops its packets until new ones are negotiated; `none` from 0 with nonces that were used before: it must
+ * not be in the kernel (DESIGN section 7).
+ */
+export type Takeover = "exact" | "pfsync" | "restart" | "none";
+
 /** A kernel's SADB and SPD. Own changes come back as results, never as events. */
 export interface KernelIpsec {
   readonly name: string;
@@ -142,6 +150,7 @@ export interface KernelIpsec {
   continueDump(): readonly IpsecRecord[] | undefined;
   /** Does the changes in their order, one result for each. The caller bounds their number. */
   apply(changes: readonly KernelChange[]): readonly KernelResult[];
+  takeover(sa: Sa): Takeover;
   close(): void;
 }
 

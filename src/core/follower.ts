@@ -6,12 +6,15 @@
 import { PeerError } from "../errors.ts";
 import { equalBytes } from "../record/address.ts";
 import { decodeIdentity, decodeRecord, encodeIdentity, encodePolicyAge } from "../record/encoding.ts";
+import type { Takeover } from "../ports.ts";
 import type { Policy } from "../record/policy.ts";
 import { identityKey, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import type { Sa } from "../record/sa.ts";
 import type { Change, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
+import { HeldBack, NO_TAKEOVER } from "./held_back.ts";
 import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers } from "./master.ts";
 import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
@@ -32,6 +35,8 @@ export interface FollowerSettings {
   readonly ownership: Ownership;
   /** `flushmode startup`: a snapshot's END removes what is neither the master's nor local. */
   readonly sweep: boolean;
+  /** What the own kernel says of an SA. */
+  readonly takeover: (sa: Sa) => Takeover;
 }
 
 /** A slave and its master, if it has one. `follow` says whom; then changes come by `take`, kernel steps go by `plan`. */
@@ -57,6 +62,7 @@ export class Follower {
   /** When questions of long ago were last forgotten. */
   #forgotMs = 0;
   #orderInDoubt = false;
+  readonly #heldBack: HeldBack;
   /** Greatest rank of a policy in the own kernel, as far as its order is known to be right. */
   #newestRank = 0;
 
@@ -67,7 +73,9 @@ export class Follower {
     readonly queue: ApplyQueue,
     readonly guard: GuardBook,
     readonly effects: Effects,
-  ) {}
+  ) {
+    this.#heldBack = new HeldBack(settings.takeover, guard);
+  }
 
   get master(): string | undefined {
     return this.#master;
@@ -84,6 +92,7 @@ export class Follower {
     this.#unequal = false;
     this.#complete = undefined;
     this.#fresh.clear();
+    this.#heldBack.clear();
     this.synced = false;
     this.queue.forgetOwed();
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
@@ -161,17 +170,31 @@ export class Follower {
   refuse(key: string, reason: string, change?: number): void {
     const entry = this.mirror.get(key);
     if (entry === undefined) return;
+    this.#keepOut(entry, reason, change);
+    this.#tellRefused(entry, reason);
+  }
+
+  /** When nothing waits any more, judges again which SAs stay out of the kernel, and tells of them. */
+  judgeHeldBack(): void {
+    if (this.queue.size > 0 || this.#seen !== undefined) return;
+    const { free, held } = this.#heldBack.judge();
+    for (const key of free) {
+      this.mirror.mark(key, undefined);
+      this.queue.add(this.mirror.get(key)!.identity);
+    }
+    for (const key of held) this.#tellRefused(this.mirror.get(key)!, NO_TAKEOVER);
+  }
+
+  #keepOut({ key, identity }: MirrorEntry, reason: string, change?: number): void {
     this.mirror.mark(key, reason);
-    if (this.inventory.get(key)?.shared === true) this.queue.add(entry.identity, { remove: true, change });
-    this.effects.log("error", `refused ${describe(entry.identity)}: ${reason}`, `refused ${reason}`);
+    if (this.inventory.get(key)?.shared === true) this.queue.add(identity, { remove: true, change });
+  }
+
+  #tellRefused({ identity }: MirrorEntry, reason: string): void {
+    this.effects.log("error", `refused ${describe(identity)}: ${reason}`, `refused ${reason}`);
     if (this.#master === undefined) return;
-    const { kind } = entry.identity;
-    this.effects.send(this.#master, {
-      type: "refused",
-      kind,
-      identity: encodeIdentity(entry.identity),
-      reason,
-    });
+    const { kind } = identity;
+    this.effects.send(this.#master, { type: "refused", kind, identity: encodeIdentity(identity), reason });
   }
 
   /** Acknowledges what has been settled since the last time. */
@@ -231,6 +254,7 @@ export class Follower {
       this.refuse(entry.key, refusal, put.change);
     } else {
       this.guard.set(entry.key, record);
+      if (this.#heldBack.take(entry.key, record)) return this.#keepOut(entry, NO_TAKEOVER, put.change);
       this.#fresh.set(entry.key, record);
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
       const renewed = this.#seen === undefined && before?.rank !== put.rank;
@@ -278,6 +302,7 @@ export class Follower {
     const key = identityKey(identity);
     this.mirror.delete(key);
     this.#fresh.delete(key);
+    this.#heldBack.delete(key);
     if (this.inventory.get(key) === undefined) this.guard.delete(key);
     this.queue.add(identity, { remove: true, change });
   }

@@ -56,6 +56,18 @@ export class GuardBook {
     return [...this.#guarded.values()];
   }
 
+  /** Whether this node would send on the SA, as far as can be known: unless it is one of those that it receives on. */
+  sendsOn({ src, dst, direction }: Sa): boolean {
+    if (direction !== SA_DIRECTION.NONE) return direction === SA_DIRECTION.OUT;
+    return this.#isEndpoint(src) || !this.#isEndpoint(dst);
+  }
+
+  /** Whether `shared`, or else a policy, says that the address is one of this group's own. */
+  #isEndpoint(address: Address): boolean {
+    if (this.shared.length > 0) return this.#isOurs(address);
+    return (this.#counts.get(formatAddress(address))?.local ?? 0) > 0;
+  }
+
   #count({ address, side }: Claim, by: 1 | -1): void {
     const name = formatAddress(address);
     const counts = this.#counts.get(name) ?? { address, local: 0, remote: 0, source: 0 };

@@ -7,7 +7,8 @@
 import { decodeIdentity, decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { Address, Prefix } from "../record/address.ts";
-import type { Counters, KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
+import type { Sa } from "../record/sa.ts";
+import type { Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
@@ -32,6 +33,8 @@ export interface NodeSettings {
   readonly flushMode: "startup" | "never" | "sync";
   /** `shared` of the configuration: where our endpoints lie. */
   readonly sharedPrefixes: readonly Prefix[];
+  /** What the own kernel says of an SA. */
+  readonly takeover: (sa: Sa) => Takeover;
 }
 
 /** The whole of a gateway's decisions. */
@@ -57,7 +60,7 @@ export class Node {
     this.#guard = new GuardBook(settings.sharedPrefixes);
     this.#master = new Master(this.mirror, settings.flushMode !== "never");
     this.#follower = new Follower(
-      { ownership: settings.ownership, sweep: settings.flushMode === "startup" },
+      { ownership: settings.ownership, sweep: settings.flushMode === "startup", takeover: settings.takeover },
       this.mirror,
       this.inventory,
       this.#queue,
@@ -224,6 +227,7 @@ export class Node {
     this.#steps = [];
     if (this.membership.role === "MASTER") return;
     this.#follower.restoreOrder();
+    this.#follower.judgeHeldBack();
     this.#follower.acknowledge();
   }
 

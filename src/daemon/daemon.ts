@@ -50,6 +50,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     ownership: resolved.ownership,
     flushMode: config.flushMode,
     sharedPrefixes: config.shared,
+    takeover: (sa) => kernel.takeover(sa),
   });
   const hello: Hello = {
     type: "hello",

@@ -3,7 +3,7 @@
  * the demo and dry runs (`kernel memory`).
  */
 
-import type { Clock, Fd, KernelChange, KernelEvent, KernelIpsec, KernelResult } from "../ports.ts";
+import type { Clock, Fd, KernelChange, KernelEvent, KernelIpsec, KernelResult, Takeover } from "../ports.ts";
 import { type Policy, type PolicyIdentity, policyKey } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import { type Sa, type SaIdentity, saKey, saTriple } from "../record/sa.ts";
@@ -49,6 +49,10 @@ export class MemoryKernel implements KernelIpsec {
 
   apply(changes: readonly KernelChange[]): readonly KernelResult[] {
     return changes.map((change) => this.#change(change));
+  }
+
+  takeover(): Takeover {
+    return "exact";
   }
 
   close(): void {

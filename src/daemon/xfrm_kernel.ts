@@ -14,6 +14,7 @@ import type {
   KernelIpsec,
   KernelResult,
   KernelSocket,
+  Takeover,
 } from "../ports.ts";
 import { policyKey } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
@@ -116,6 +117,10 @@ export class XfrmKernel implements KernelIpsec {
 
   apply(changes: readonly KernelChange[]): readonly KernelResult[] {
     return this.#apply.apply(changes);
+  }
+
+  takeover(): Takeover {
+    return "exact";
   }
 
   close(): void {

@@ -36,6 +36,7 @@ class Side {
       ownership: { local: [], shared: [] },
       flushMode: "startup",
       sharedPrefixes: [],
+      takeover: () => "exact",
     });
   }
 

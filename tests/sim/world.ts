@@ -98,6 +98,7 @@ export class World {
       ownership: { local: [{ address: LOCAL_ENDPOINT, bits: 32 }], shared: [] },
       flushMode: this.flushMode,
       sharedPrefixes: [],
+      takeover: () => "exact",
     });
     gateway.node.start();
     gateway.node.setRole(gateway.role, "start", this.nowMs);

@@ -6,13 +6,16 @@ import { Follower } from "../../../src/core/follower.ts";
 import { GuardBook } from "../../../src/core/guard_book.ts";
 import { Inventory } from "../../../src/core/inventory.ts";
 import { Mirror } from "../../../src/core/mirror.ts";
+import { NO_TAKEOVER } from "../../../src/core/held_back.ts";
 import { isShared } from "../../../src/core/ownership.ts";
 import { ApplyQueue } from "../../../src/core/queue.ts";
 import { slaveRecord } from "../../../src/core/slave_record.ts";
 import { PeerError } from "../../../src/errors.ts";
+import type { Takeover } from "../../../src/ports.ts";
 import { formatAddress } from "../../../src/record/address.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
+import type { Sa } from "../../../src/record/sa.ts";
 import type { Change, Message } from "../../../src/wire/native/message.ts";
 import {
   gone,
@@ -31,6 +34,8 @@ import {
 
 const MASTER = "gw1";
 
+const exact = (_: Sa): Takeover => "exact";
+
 /** A follower and a kernel that is only a list of what was done. */
 class Slave {
   readonly mirror = new Mirror();
@@ -43,8 +48,8 @@ class Slave {
   nowMs = 1_000_000;
   #done: string[] = [];
 
-  constructor({ sweep = true, holds = [] as readonly IpsecRecord[] } = {}) {
-    const settings = { ownership: OWNERSHIP, sweep };
+  constructor({ sweep = true, holds = [] as readonly IpsecRecord[], takeover = exact } = {}) {
+    const settings = { ownership: OWNERSHIP, sweep, takeover };
     this.follower = new Follower(settings, this.mirror, this.inventory, this.queue, this.guard, this.effects);
     for (const record of holds) this.note(record);
   }
@@ -91,6 +96,7 @@ class Slave {
         this.queue.done(waiting.key);
       }
       this.follower.restoreOrder();
+      this.follower.judgeHeldBack();
     } while (this.queue.size > 0);
     this.follower.acknowledge();
     return this.#done.splice(0);
@@ -596,3 +602,58 @@ Deno.test("Follower.plan() leaves a local policy in its place that a refused one
   slave.take(gone(wide, 9));
   assertEquals([slave.work(), hasTrap(slave)], [[], true]);
 });
+
+// --- SAs that a takeover could not go on with ---
+
+const none = () => "none" as const;
+const outbound = sa(1);
+const inbound = sa(2, { src: outbound.sa.dst, dst: outbound.sa.src });
+
+Deno.test("Follower holds back an outbound SA that its kernel could not take over, and says so once", () => {
+  const slave = new Slave({ takeover: none }).synced(policy("10.2.0.0/16"));
+  slave.take(put(outbound, 10), put(inbound, 11));
+  assertEquals(slave.work(), ["put sa 2"]);
+  assertEquals([slave.mirror.size, slave.mirror.get(recordKey(outbound))?.refused], [3, NO_TAKEOVER]);
+  assertEquals(slave.saysShort(), ["refused", "ack 11"]);
+  slave.take(put(sa(1, { reqid: 2 }), 12));
+  assertEquals([slave.work(), slave.saysShort()], [[], ["ack 12"]]);
+});
+
+Deno.test("Follower learns from a policy that comes later which SAs are outbound", () => {
+  const slave = new Slave({ takeover: none });
+  slave.follower.follow(MASTER);
+  slave.says();
+  slave.take(...snapshotOf(mirrorOf(outbound, inbound)));
+  assertEquals([slave.work(), slave.saysShort()], [[], ["refused", "refused", "ack 4"]]);
+  slave.take(put(policy("10.2.0.0/16"), 5));
+  assertEquals(slave.work(), ["put policy 10.2.0.0/16", "put sa 2"]);
+});
+
+Deno.test("Follower judges what it holds back when the snapshot is complete", () => {
+  const slave = new Slave({ takeover: none }).synced(inbound, outbound, policy("10.2.0.0/16"));
+  assertEquals(slave.holds(), ["policy 10.2.0.0/16", "sa 2"]);
+});
+
+Deno.test("Follower takes what it holds back out of its kernel", () => {
+  const slave = new Slave({ takeover: none, holds: [outbound] }).synced(outbound, policy("10.2.0.0/16"));
+  assertEquals(slave.holds(), ["policy 10.2.0.0/16"]);
+});
+
+Deno.test("Follower forgets what it holds back when it goes, and tells a new master of the rest", () => {
+  const slave = new Slave({ takeover: none }).synced(outbound, sa(3), policy("10.2.0.0/16"));
+  slave.take(gone(outbound, 10), put(policy("10.3.0.0/16"), 11));
+  slave.work();
+  assertEquals(slave.saysShort(), ["ack 11"]);
+  slave.follower.follow(MASTER);
+  slave.says();
+  slave.take(...snapshotOf(mirrorOf(sa(3), policy("10.2.0.0/16"), policy("10.3.0.0/16")), 12));
+  slave.work();
+  assertEquals(slave.saysShort(), ["refused", "ack 16"]);
+});
+
+for (const takeover of ["exact", "pfsync", "restart"] as const) {
+  Deno.test(`Follower holds nothing back when a takeover is ${takeover}`, () => {
+    const slave = new Slave({ takeover: () => takeover }).synced(outbound, inbound, policy("10.2.0.0/16"));
+    assertEquals(slave.holds(), ["sa 1", "sa 2", "policy 10.2.0.0/16"]);
+  });
+}

@@ -125,3 +125,37 @@ Deno.test("GuardBook.delete() knows nothing of a key that was never set", () => 
   book.delete("a");
   assertEquals(book.takeChanged(), false);
 });
+
+// --- which SAs this node would send on ---
+
+const sendRows: [
+  what: string,
+  shared: string[],
+  policies: IpsecRecord[],
+  sends: [out: boolean, back: boolean],
+][] = [
+  ["any, as long as nothing is known", [], [], [true, true]],
+  ["those whose source a policy calls ours", [], [policy(DIRECTION.OUT, OURS, THEIRS)], [true, false]],
+  ["those whose source is shared", ["192.0.2.1/32"], [], [true, false]],
+  ["those whose source is shared, whatever policies say", ["198.51.100.0/24"], [
+    policy(DIRECTION.OUT, OURS, THEIRS),
+  ], [
+    false,
+    true,
+  ]],
+];
+for (const [what, shared, policies, sends] of sendRows) {
+  Deno.test(`GuardBook.sendsOn() says yes to ${what}`, () => {
+    const book = new GuardBook(shared.map((text) => parsePrefix(text)!));
+    for (const record of policies) book.set("policy", record);
+    const { src, dst } = sampleSa();
+    assertEquals([book.sendsOn(sampleSa()), book.sendsOn(sampleSa({ src: dst, dst: src }))], sends);
+  });
+}
+
+Deno.test("GuardBook.sendsOn() believes an SA that says its direction", () => {
+  const book = new GuardBook([]);
+  book.set("policy", policy(DIRECTION.OUT, OURS, THEIRS));
+  const sends = [SA_DIRECTION.IN, SA_DIRECTION.OUT].map((direction) => book.sendsOn(sampleSa({ direction })));
+  assertEquals(sends, [false, true]);
+});

@@ -159,6 +159,7 @@ export class Host {
       ownership: OWNERSHIP,
       flushMode: "startup",
       sharedPrefixes: [],
+      takeover: () => "exact",
       ...settings,
     });
   }
