@@ -1,6 +1,6 @@
 /** AES-CBC as the classic protocol uses it: whole blocks, no padding of the cipher's own. Used by the frames. */
 
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { type Cipheriv, createCipheriv, createDecipheriv, type Decipheriv } from "node:crypto";
 import { cbc } from "@noble/ciphers/aes";
 
 /** Bytes of a block, and of an initialisation vector. */
@@ -16,14 +16,14 @@ export class BlockCipher {
   encrypt(plain: Uint8Array, iv: Uint8Array): Uint8Array {
     checkBlocks(plain);
     if (this.#needsNoble) return this.#noble(iv).encrypt(plain);
-    return createCipheriv(this.#name, this.key, iv).setAutoPadding(false).update(plain);
+    return run(createCipheriv(this.#name, this.key, iv), plain);
   }
 
   /** Decrypts whole blocks. @throws {RangeError} for a part of one. */
   decrypt(sealed: Uint8Array, iv: Uint8Array): Uint8Array {
     checkBlocks(sealed);
     if (this.#needsNoble) return this.#noble(iv).decrypt(sealed);
-    return createDecipheriv(this.#name, this.key, iv).setAutoPadding(false).update(sealed);
+    return run(createDecipheriv(this.#name, this.key, iv), sealed);
   }
 
   /** node:crypto, the faster one, lacks AES-192-CBC in Deno. */
@@ -40,6 +40,15 @@ export class BlockCipher {
   }
 }
 
+/** `final` gives nothing more: it frees what the runtime holds. */
+function run(cipher: Cipheriv | Decipheriv, blocks: Uint8Array): Uint8Array {
+  const result = new Uint8Array(cipher.setAutoPadding(false).update(blocks));
+  cipher.final();
+  return result;
+}
+
 function checkBlocks(bytes: Uint8Array): void {
-  if (bytes.length % BLOCK_BYTES !== 0) throw new RangeError(`Cannot encrypt ${bytes.length} bytes: not whole blocks`);
+  if (bytes.length % BLOCK_BYTES !== 0) {
+    throw new RangeError(`Cannot encrypt ${bytes.length} bytes: not whole blocks`);
+  }
 }
