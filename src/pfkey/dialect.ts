@@ -136,6 +136,11 @@ export interface Dialect {
   get(id: SaIdentity, src: Address | undefined): Request;
   /** Why the dialect cannot take the record; undefined when it can. */
   refusal(record: IpsecRecord): string | undefined;
+  /**
+   * A record that `refusal` lets pass, as a dump shows it after `encode` has put it: without what this kernel takes
+   * but does not tell, or has no need of. Such a record must not look changed at each comparison.
+   */
+  told(record: IpsecRecord): IpsecRecord;
   takeover(record: IpsecRecord): Takeover;
 }
 

@@ -5,6 +5,7 @@ import { type Ages, agesFromDates, datesFromAges } from "../record/age.ts";
 import type { Limits } from "../record/sa.ts";
 import { addLifetime, readStruct, SADB_EXT, sadbLifetime } from "./extensions.ts";
 import type { Extensions, ExtensionWriter, Platform } from "./message.ts";
+import { Refusal } from "./refusal.ts";
 
 type LifetimeValues = ValuesOf<typeof sadbLifetime>;
 
@@ -25,8 +26,16 @@ export function readLimits(extensions: Extensions, type: number, platform: Platf
   return given;
 }
 
-/** Appends HARD or SOFT. @throws {RangeError} when there are more packets than 32 bits. */
+const MOST_PACKETS = 0xffff_ffffn;
+
+/** Appends HARD or SOFT. @throws {Refusal} for a limit of nothing, which would be none, or of too many packets. */
 export function addLimits(writer: ExtensionWriter, type: number, limits: Limits): void {
+  for (const [name, limit] of Object.entries(limits)) {
+    if (limit === 0n) throw new Refusal(`PF_KEY has no limit of 0 ${name}`);
+  }
+  if ((limits.packets ?? 0n) > MOST_PACKETS) {
+    throw new Refusal(`PF_KEY has no limit of ${limits.packets} packets`);
+  }
   addLifetime(writer, type, {
     allocations: Number(limits.packets ?? 0n),
     bytes: limits.bytes ?? 0n,
