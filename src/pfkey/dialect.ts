@@ -3,12 +3,12 @@
  * these, the kernel back end in src/daemon works with any. Pure: bytes and records, no sockets.
  */
 
-import type { KernelChange } from "../ports.ts";
+import type { KernelChange, Takeover } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { OpaqueAttribute } from "../record/opaque.ts";
 import type { PolicyIdentity } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
-import type { SaIdentity } from "../record/sa.ts";
+import type { Sa, SaIdentity } from "../record/sa.ts";
 import type { PfkeyMessage, Platform } from "./message.ts";
 
 /** Message types that all systems share. */
@@ -99,12 +99,6 @@ export type DumpSource =
     readonly newestFirst: boolean;
   };
 
-/**
- * What a takeover on an SA of this kernel is like: its counters stand exactly, pfsync(4) has brought them, or they
- * cannot be brought over: an outbound SA must then stay out of the kernel (DESIGN section 7 of the README).
- */
-export type Takeover = "exact" | "pfsync" | "none";
-
 /** What codecs have to be told of the machine. */
 export interface Surroundings {
   /** Seconds since 1970 of CLOCK_REALTIME, by which kernels date their records. */
@@ -141,7 +135,8 @@ export interface Dialect {
    * but does not tell, or has no need of. Such a record must not look changed at each comparison.
    */
   told(record: IpsecRecord): IpsecRecord;
-  takeover(record: IpsecRecord): Takeover;
+  /** What becomes of an outbound SA at a takeover: PF_KEY imports no counters. */
+  takeover(sa: Sa): Takeover;
 }
 
 /** The C name of a message type in `messages`, or `unknown(42)`. */
