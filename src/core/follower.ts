@@ -30,6 +30,14 @@ const ASK_AGAIN_MS = 10_000;
 /** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
 const GREATEST_RANK = 2 ** 52;
 
+/** The end of a snapshot by a peer of the classic protocol, which states neither a count nor a digest. */
+export interface ListEnd {
+  readonly type: "list-end";
+  readonly change: number;
+  /** It began with a flush, so that what it did not name is gone; else it only adds. */
+  readonly whole: boolean;
+}
+
 /** What of the configuration a slave goes by. */
 export interface FollowerSettings {
   readonly ownership: Ownership;
@@ -104,7 +112,7 @@ export class Follower {
    * @throws {PeerError | DecodeError} for a change that cannot be taken; the session has to end, so that the next
    * snapshot brings what the change was about.
    */
-  take(peer: string, change: Change, nowMs: number): void {
+  take(peer: string, change: Change | ListEnd, nowMs: number): void {
     if (peer !== this.#master || !this.#began && change.type !== "snapshot-begin") {
       this.effects.send(peer, { type: "ack", change: change.change });
       return;
@@ -114,6 +122,7 @@ export class Follower {
     else if (change.type === "delete") this.#delete(change);
     else if (change.type === "flush") this.#flush(change);
     else if (change.type === "snapshot-end") this.#end(peer, change, nowMs);
+    else if (change.type === "list-end") this.#endList(peer, change);
     else {
       this.#began = true;
       this.#seen = new Set();
@@ -274,19 +283,8 @@ export class Follower {
 
   /** What the snapshot did not name is not there; and in the end both mirrors have to be equal. */
   #end(peer: string, { change, count, digest }: SnapshotEnd, nowMs: number): void {
-    const seen = this.#seen;
-    if (seen === undefined) throw new PeerError("ends a snapshot that it has not begun");
-    this.#seen = undefined;
-    for (const { key, identity } of [...this.mirror.values()]) {
-      if (!seen.has(key)) this.#remove(identity, change);
-    }
-    if (this.settings.sweep) {
-      for (const { key, identity, shared } of this.inventory.values()) {
-        if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
-      }
-    }
-    this.#orderInDoubt = true;
-    this.#newestRank = this.mirror.greatestRank;
+    this.#removeUnnamed(change, this.settings.sweep);
+    this.#settleOrder();
     this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
     this.#unequal = !this.synced;
     if (this.synced) {
@@ -296,6 +294,33 @@ export class Follower {
     const sizes = `${this.mirror.size} records, not ${count}`;
     this.effects.log("error", `snapshot of ${peer} does not add up: ${sizes}`);
     this.tick(nowMs);
+  }
+
+  #endList(peer: string, { change, whole }: ListEnd): void {
+    if (whole) this.#removeUnnamed(change, true);
+    this.#seen = undefined;
+    this.#settleOrder();
+    this.synced = true;
+    this.#complete = { change, text: `synchronised with ${peer}: ${this.mirror.size} records` };
+  }
+
+  /** `sweep`: also what is neither in the mirror nor local. @throws {PeerError} when no snapshot has begun. */
+  #removeUnnamed(change: number, sweep: boolean): void {
+    const seen = this.#seen;
+    if (seen === undefined) throw new PeerError("ends a snapshot that it has not begun");
+    this.#seen = undefined;
+    for (const { key, identity } of [...this.mirror.values()]) {
+      if (!seen.has(key)) this.#remove(identity, change);
+    }
+    if (!sweep) return;
+    for (const { key, identity, shared } of this.inventory.values()) {
+      if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
+    }
+  }
+
+  #settleOrder(): void {
+    this.#orderInDoubt = true;
+    this.#newestRank = this.mirror.greatestRank;
   }
 
   #remove(identity: RecordIdentity, change: number): void {

@@ -17,6 +17,8 @@ const EPOCH_LEAP = 2 ** 32;
 interface Member {
   readonly nodeId: string;
   readonly slaveOnly: boolean;
+  /** It speaks a protocol without epochs: the one in its STATE means nothing. */
+  readonly epochless: boolean;
   state: State | undefined;
 }
 
@@ -52,8 +54,8 @@ export class Membership {
     return true;
   }
 
-  join(peer: string, nodeId: string, slaveOnly: boolean): void {
-    this.#members.set(peer, { nodeId, slaveOnly, state: undefined });
+  join(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
+    this.#members.set(peer, { nodeId, slaveOnly, epochless, state: undefined });
   }
 
   leave(peer: string): void {
@@ -73,6 +75,7 @@ export class Membership {
     if (heard > this.greatestEpoch + EPOCH_LEAP) throw new PeerError(`epoch ${heard} is too far ahead`);
     const wasMaster = member.state?.role === "MASTER";
     member.state = state;
+    if (!wasMaster && state.role === "MASTER") this.#putLast(peer, member);
     this.greatestEpoch = Math.max(this.greatestEpoch, heard);
     if (!this.acting) return this.#follow();
     if (state.role === "MASTER") {
@@ -98,19 +101,31 @@ export class Membership {
     return true;
   }
 
-  /** The peer whose data this node takes: the master of the greatest (epoch, node id), never one of the past. */
+  /**
+   * The peer whose data this node takes: the master of the greatest (epoch, node id), never one of the past. Where none
+   * has an epoch, the one that became master last: the classic protocol cannot tell more.
+   */
   get followed(): string | undefined {
     if (this.role === "MASTER") return undefined;
     let best: { peer: string; epoch: number; nodeId: string } | undefined;
-    for (const [peer, { nodeId, slaveOnly, state }] of this.#members) {
-      if (slaveOnly || state?.role !== "MASTER" || state.epoch < this.epoch) continue;
+    let latestEpochless: string | undefined;
+    for (const [peer, { nodeId, slaveOnly, epochless, state }] of this.#members) {
+      if (slaveOnly || state?.role !== "MASTER") continue;
+      if (epochless) latestEpochless = peer;
+      if (epochless || state.epoch < this.epoch) continue;
       if (
         best === undefined || state.epoch > best.epoch || state.epoch === best.epoch && nodeId > best.nodeId
       ) {
         best = { peer, epoch: state.epoch, nodeId };
       }
     }
-    return best?.peer;
+    return best?.peer ?? latestEpochless;
+  }
+
+  /** Members stand in the order in which they became master. */
+  #putLast(peer: string, member: Member): void {
+    this.#members.delete(peer);
+    this.#members.set(peer, member);
   }
 
   /** After a peer came, went or spoke: adopts the followed master's epoch. @returns whether STATE changed. */
@@ -135,8 +150,8 @@ export class Membership {
     const before = `${this.epoch} ${this.#epochOwner} ${this.#lastFollowed}`;
     const followed = this.followed;
     if (followed !== undefined) {
-      const { nodeId, state } = this.#members.get(followed)!;
-      this.epoch = state!.epoch;
+      const { nodeId, epochless, state } = this.#members.get(followed)!;
+      if (!epochless) this.epoch = state!.epoch;
       this.#epochOwner = nodeId;
     }
     this.#lastFollowed = followed;

@@ -12,7 +12,7 @@ import type { Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover 
 import type { Message } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
-import { Follower } from "./follower.ts";
+import { Follower, type ListEnd } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
 import { Inventory, type Item } from "./inventory.ts";
 import { Master } from "./master.ts";
@@ -118,10 +118,10 @@ export class Node {
 
   // --- peers ---
 
-  /** A session with this peer is open and HELLO has come. */
-  peerUp(peer: string, nodeId: string, slaveOnly: boolean): void {
+  /** A session with this peer is open and HELLO has come. `epochless`: it speaks the classic protocol. */
+  peerUp(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
     this.#sessions.set(peer, ++this.#sessionCount);
-    this.membership.join(peer, nodeId, slaveOnly);
+    this.membership.join(peer, nodeId, slaveOnly, epochless);
     this.#effects.send(peer, this.membership.state());
   }
 
@@ -136,7 +136,7 @@ export class Node {
   }
 
   /** A message of an open session, HELLO, PING, PONG and BYE excepted. @throws {PeerError | DecodeError} */
-  receive(peer: string, message: Message, nowMs: number): void {
+  receive(peer: string, message: Message | ListEnd, nowMs: number): void {
     switch (message.type) {
       case "state":
         return this.#hear(peer, message, nowMs);
@@ -155,6 +155,7 @@ export class Node {
       }
       case "snapshot-begin":
       case "snapshot-end":
+      case "list-end":
       case "put":
       case "delete":
       case "flush":
