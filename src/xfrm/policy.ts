@@ -36,6 +36,8 @@ import {
 import { xfrmUserpolicyId, xfrmUserpolicyInfo, xfrmUserpolicyType, xfrmUserTmpl } from "./structs.ts";
 import type { InterfaceNames, Surroundings } from "./surroundings.ts";
 
+const ALL_ALGORITHMS = 0xffff_ffff;
+
 type UserpolicyInfo = ValuesOf<typeof xfrmUserpolicyInfo>;
 
 /** What a message of the kernel about a policy turned out to be. */
@@ -134,9 +136,20 @@ function readTemplate(reader: Reader): Template {
     mode: values.mode,
     share: values.share,
     optional: values.optional !== 0,
-    authAlgorithms: values.aalgos,
-    encryptionAlgorithms: values.ealgos,
-    compressionAlgorithms: values.calgos,
+    ...algorithmsOf(values),
+  };
+}
+
+/**
+ * The kernel shows a template that PF_KEY has made with no algorithm in it: it allows every one of them, by a flag
+ * that netlink neither shows nor takes (af_key.c parse_ipsecrequest, xfrm_user.c copy_templates: all ones set it).
+ */
+function algorithmsOf({ aalgos, ealgos, calgos }: { aalgos: number; ealgos: number; calgos: number }) {
+  const byPfkey = aalgos === 0 && ealgos === 0 && calgos === 0;
+  return {
+    authAlgorithms: byPfkey ? ALL_ALGORITHMS : aalgos,
+    encryptionAlgorithms: byPfkey ? ALL_ALGORITHMS : ealgos,
+    compressionAlgorithms: byPfkey ? ALL_ALGORITHMS : calgos,
   };
 }
 

@@ -145,6 +145,15 @@ Deno.test("decodePolicy() refuses an interface that is gone", () => {
   assert(reading.what.includes(" if9 "), reading.what);
 });
 
+Deno.test("decodePolicy() reads a template of PF_KEY, which shows no algorithm, as one for all of them", () => {
+  const none = { authAlgorithms: 0, encryptionAlgorithms: 0, compressionAlgorithms: 0 };
+  const [made, some] = [none, { ...none, authAlgorithms: 1 << 3 }].map((masks) =>
+    policyOf(decode(bodyOf(samplePolicy({ templates: [sampleTemplate(masks)] })))).templates
+  );
+  assertEquals(made, [sampleTemplate()]);
+  assertEquals(some, [sampleTemplate({ ...none, authAlgorithms: 1 << 3 })]);
+});
+
 const refusals: readonly [name: string, policy: Partial<Policy>, reason: RegExp][] = [
   ["an interface that is not here", { selector: sampleSelector({ ifname: "vio0" }) }, /vio0/],
   ["a template of two families", { templates: [sampleTemplate({ src: addr("::1") })] }, /famil/],
