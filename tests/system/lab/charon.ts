@@ -1,11 +1,16 @@
-/** strongSwan in a node: charon with its kernel-netlink back end, one IKEv2 connection "lab" with one child "net". */
+/** strongSwan in a node: charon with either of its kernel back ends, one IKEv2 connection "lab" with one child "net". */
 
+import { findKernelPfkey } from "./host.ts";
 import { ADDRESS, PREFIX } from "./network.ts";
 import type { Node } from "./node.ts";
 import type { Process } from "./process.ts";
 import { eventually, step } from "./step.ts";
 
 const CHARON = "/usr/lib/ipsec/charon";
+const PLUGINS = "/usr/lib/ipsec/plugins";
+
+/** charon's back end for SAs and policies; addresses and routes are always kernel-netlink's. */
+export type CharonKernel = "netlink" | "pfkey";
 
 /** One side of a tunnel. */
 export interface Tunnel {
@@ -44,14 +49,20 @@ export class Charon {
     readonly environment: readonly string[],
   ) {}
 
-  /** Starts charon and loads the tunnel; ready to initiate or to answer. */
-  static async start(node: Node, tunnel: Tunnel): Promise<Charon> {
+  /**
+   * Starts charon and loads the tunnel; ready to initiate or to answer. With the kernel `pfkey` the scenario needs
+   * `guest({ kernelPfkey: true })`.
+   */
+  static async start(node: Node, tunnel: Tunnel, kernel: CharonKernel = "netlink"): Promise<Charon> {
     const folder = `${node.folder}/charon`;
     await Deno.mkdir(`${folder}/swanctl`, { recursive: true });
-    await Deno.writeTextFile(`${folder}/strongswan.conf`, STRONGSWAN_CONF);
+    if (kernel === "pfkey") {
+      await Deno.copyFile(findKernelPfkey().path, `${PLUGINS}/libstrongswan-kernel-pfkey.so`);
+    }
+    await Deno.writeTextFile(`${folder}/strongswan.conf`, strongswanConf(kernel));
     await Deno.writeTextFile(`${folder}/swanctl/swanctl.conf`, swanctlConf(tunnel));
     const environment = [`STRONGSWAN_CONF=${folder}/strongswan.conf`, `SWANCTL_DIR=${folder}/swanctl`];
-    step(`${node.name}: charon starts`);
+    step(`${node.name}: charon starts, kernel-${kernel}`);
     await node.run("rm", "-f", "/run/charon.vici"); // a charon before leaves its socket, which nobody answers
     const charon = new Charon(node, node.spawn("env", ...environment, CHARON), environment);
     await eventually("answer of charon", async () => {
@@ -108,9 +119,12 @@ export class Charon {
   }
 }
 
-const STRONGSWAN_CONF = `
+/** Of two plugins for the same thing the first one is taken. */
+function strongswanConf(kernel: CharonKernel): string {
+  const kernels = kernel === "pfkey" ? "kernel-pfkey kernel-netlink" : "kernel-netlink";
+  return `
 charon {
-  load = random nonce kdf hmac sha1 sha2 aes gmp openssl kernel-netlink socket-default vici
+  load = random nonce kdf hmac sha1 sha2 aes gmp openssl ${kernels} socket-default vici
   install_routes = no
   delete_rekeyed_delay = 1
   retransmit_tries = 3
@@ -126,6 +140,7 @@ swanctl {
   load = random
 }
 `;
+}
 
 function swanctlConf(tunnel: Tunnel): string {
   return `

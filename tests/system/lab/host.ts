@@ -1,6 +1,7 @@
 /** The machine outside: boots guests (the script beside this file) and runs TypeScript in them. */
 
 const GUEST = new URL("guest", import.meta.url).pathname;
+const SETUP = new URL("../../../.ci/setup", import.meta.url).pathname;
 
 /** True in the guest, false on the machine that boots it. */
 export const INSIDE_GUEST = Deno.env.get("GUEST") === "1";
@@ -11,12 +12,14 @@ export interface GuestSettings {
   memory: string;
   /** It is ended after so many seconds, boot included. */
   limitSeconds: number;
+  /** It needs strongSwan's kernel-pfkey, which .ci/setup builds. */
+  kernelPfkey?: boolean;
 }
 
 export const USUAL_GUEST: Readonly<GuestSettings> = { memory: "1G", limitSeconds: 300 };
 
-/** Why this machine cannot run a guest; empty when it can. */
-export function whatIsMissing(): string {
+/** Why this machine cannot run such a guest; empty when it can. */
+export function whatIsMissing(settings: Partial<GuestSettings> = {}): string {
   if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") {
     return "the guest's kernel is for Linux on x86_64";
   }
@@ -24,7 +27,15 @@ export function whatIsMissing(): string {
   const files = ["/usr/bin/linux.uml", "/usr/lib/ipsec/charon", "/usr/sbin/swanctl"].filter((path) =>
     !isFile(path)
   );
-  return files.length === 0 ? "" : `no ${files.join(", ")} (.ci/setup lab installs Debian's packages)`;
+  if (files.length > 0) return `no ${files.join(", ")} (.ci/setup lab installs Debian's packages)`;
+  return settings.kernelPfkey ? findKernelPfkey().missing : "";
+}
+
+/** strongSwan's kernel-pfkey, built first where it is not there yet: the path, or why there is none. */
+export function findKernelPfkey(): { readonly path: string; readonly missing: string } {
+  const { success, stdout, stderr } = new Deno.Command(SETUP, { args: ["kernel-pfkey"] }).outputSync();
+  const [path, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  return { path: path ?? "", missing: success ? "" : said ?? "" };
 }
 
 function isFile(path: string): boolean {

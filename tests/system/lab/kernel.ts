@@ -40,6 +40,9 @@ const VOLATILE = {
 /** What says nothing of the entry: numbers that a kernel gives by itself, and headings. */
 const NOISE = [/ seq 0x[0-9a-f]{8}(?= flag)/g, / index \d+/g, /^\s*lifetime config:\n/gm, / uid 0$/gm];
 
+/** Every algorithm is allowed: as netlink says it, and as the kernel shows what PF_KEY has made. */
+const ANY_ALGORITHM = /^\s*enc-mask (f{8}|0{8}) auth-mask \1 comp-mask \1\n/gm;
+
 export interface KernelOptions {
   /** What to look at besides keys, algorithms, addresses, flags and hard limits of bytes and packets. */
   readonly include?: readonly (keyof typeof VOLATILE)[];
@@ -62,6 +65,7 @@ export function parseKernel(states: string, policies: string, options: KernelOpt
   const kinds = Object.keys(VOLATILE) as (keyof typeof VOLATILE)[]; // its own keys, nothing else
   const drop = [
     ...NOISE,
+    ANY_ALGORITHM,
     ...kinds.filter((kind) => !include.includes(kind)).flatMap((kind) => VOLATILE[kind]),
   ];
   const entries = (text: string, identify: (text: string) => string) =>

@@ -8,4 +8,5 @@ export * from "./node.ts";
 export * from "./process.ts";
 export * from "./sasyncd.ts";
 export * from "./scenario.ts";
+export * from "./setkey.ts";
 export * from "./step.ts";

@@ -9,7 +9,7 @@ import { step } from "./step.ts";
 
 const settings: GuestSettings = { ...USUAL_GUEST };
 
-/** Asks for another guest than the usual one of 1 GiB and 300 s. Call it before the first test. */
+/** Asks for another guest than the usual one (USUAL_GUEST). Call it before the first test. */
 export function guest(changes: Partial<GuestSettings>): void {
   Object.assign(settings, changes);
 }
@@ -36,15 +36,17 @@ interface Run {
   readonly code: number;
 }
 
-/** Why nothing can run here; empty when it can. In CI that is a failure, elsewhere the tests are left out. */
-const missing = INSIDE_GUEST ? "" : whatIsMissing();
-if (missing !== "") console.log(`system tests cannot run here: ${missing}`);
-
 let declared = 0;
 let run: Promise<Run> | undefined;
+/** Why the tests cannot run here; empty when they can. In CI that is a failure, elsewhere they are left out. */
+let missing: string | undefined;
 
 function declareOutside(name: string): void {
   declared++;
+  if (missing === undefined) {
+    missing = whatIsMissing(settings);
+    if (missing !== "") console.log(`these system tests cannot run here: ${missing}`);
+  }
   const fn = async () => {
     if (missing !== "") throw new Error(`cannot run here: ${missing}`);
     run ??= runScenario();

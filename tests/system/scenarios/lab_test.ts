@@ -7,11 +7,14 @@ import {
   CLIENT_TUNNEL,
   compareKernels,
   countKernel,
+  dumpKeys,
   eventually,
   GATEWAY_TUNNEL,
   Network,
   readKernel,
+  setkey,
   test,
+  trySetkey,
   waitEqual,
 } from "../lab/mod.ts";
 
@@ -119,7 +122,53 @@ test("compareKernels() sees the order of policies with equal priority", async ()
   await lab.gw2.ip("xfrm policy flush", ...policies);
   await waitEqual(lab.gw1, lab.gw2);
   await lab.client.ip("xfrm state flush", "xfrm policy flush");
-  await lab.gw1.ip("xfrm policy flush");
+  for (const gateway of [lab.gw1, lab.gw2]) await gateway.ip("xfrm policy flush");
+});
+
+test("setkey() makes by PF_KEY what ip makes by netlink, and dumpKeys() reads it", async () => {
+  const [v4, v6] = [[virtual.pub.v4, client.pub.v4], [virtual.pub.v6, client.pub.v6]].map((pair) => ({
+    key: pair.join(" "),
+    ip: `src ${pair[0]} dst ${pair[1]}`,
+    tunnel: pair.join("-"),
+  }));
+  assert(v4 && v6);
+  const [sha1, aes] = [`0x${"1a".repeat(20)}`, `0x${"2b".repeat(16)}`];
+  setkey(
+    lab.gw1,
+    `add ${v4.key} esp 0x300 -m tunnel -u 7 -r 32 -E aes-cbc ${aes} -A hmac-sha1 ${sha1} -bh 5000 -n 2 4500 4501`,
+    `add ${v6.key} ah 0x301 -m transport -A hmac-sha1 ${sha1}`,
+    `add ${v4.key} ipcomp 0x302 -m tunnel -C deflate`,
+    `add ${v4.key} esp 0x303 -m tunnel -E aes-cbc ${aes} -A hmac-sha1 ${sha1}`,
+    `delete ${v4.key} esp 0x303`,
+    `spdadd 10.1.0.0/16 10.2.0.0/16 any -P out prio 9 ipsec esp/tunnel/${v4.tunnel}/unique:7`,
+    `spdadd 2001:db8:a::/48 2001:db8:b::1[53] udp -P in ipsec esp/tunnel/${v6.tunnel}/require ah/transport//use`,
+    "spdadd 10.1.0.0/16 10.3.0.0/16 any -P fwd discard",
+    "spdadd 10.1.0.0/16 10.4.0.0/16 any -P fwd none",
+    "spddelete 10.1.0.0/16 10.4.0.0/16 any -P fwd",
+  );
+  await lab.gw2.ip(
+    `xfrm state add ${v4.ip} proto esp spi 0x300 reqid 7 mode tunnel replay-window 32 auth-trunc hmac(sha1) ${sha1} 96 ` +
+      `enc cbc(aes) ${aes} limit byte-hard 5000 encap espinudp 4500 4501 0.0.0.0`,
+    `xfrm state add ${v6.ip} proto ah spi 0x301 mode transport auth-trunc hmac(sha1) ${sha1} 96`,
+    `xfrm state add ${v4.ip} proto comp spi 0x302 mode tunnel comp deflate`,
+    `xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out priority 9 tmpl ${v4.ip} proto esp reqid 7 mode tunnel`,
+    "xfrm policy add src 2001:db8:a::/48 dst 2001:db8:b::1 proto udp dport 53 dir in " +
+      `tmpl ${v6.ip} proto esp mode tunnel tmpl proto ah mode transport level use`,
+    "xfrm policy add src 10.1.0.0/16 dst 10.3.0.0/16 dir fwd action block",
+  );
+  assertEquals(await compareKernels(lab.gw1, lab.gw2), []);
+  for (const gateway of [lab.gw1, lab.gw2]) {
+    const { states, policies } = dumpKeys(gateway);
+    assertEquals([states.length, policies.length], [3, 3]);
+    assertEquals(
+      states.flatMap(({ extensions }) => extensions.get(9)?.subarray(4).toHex() ?? []),
+      ["2b".repeat(16)],
+    );
+  }
+  assertEquals(trySetkey(lab.gw1, `delete ${v4.key} esp 0x999`).map(({ errno }) => errno), [3]);
+  setkey(lab.gw1, "flush any", "spdflush");
+  assertEquals(await countKernel(lab.gw1), { states: 0, policies: 0 });
+  await lab.gw2.ip("xfrm state flush", "xfrm policy flush");
 });
 
 test("strongSwan makes a tunnel from client to gw1, rekeys it and takes it down", async () => {
