@@ -4,6 +4,7 @@ import { NLM_F_ACK } from "../layout/netlink.ts";
 import { Writer } from "../layout/writer.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
+import { policyKey } from "../record/policy.ts";
 import { type Mark, type Sa, type SaIdentity, saTriple } from "../record/sa.ts";
 import {
   messageName,
@@ -162,27 +163,28 @@ export class XfrmApply {
   }
 }
 
-/** Cuts the changes so that none waits in a batch for another one of the same SA, or of a sibling by mark. */
+/** Cuts the changes so that none waits in a batch for another one of the same policy, SA, or sibling by mark. */
 function batches(changes: readonly KernelChange[]): KernelChange[][] {
   const cut: KernelChange[][] = [];
   let batch: KernelChange[] = [];
-  let triples = new Set<string>();
+  let subjects = new Set<string>();
   for (const change of changes) {
-    const triple = tripleOf(change);
-    if (batch.length === BATCH || (triple !== undefined && triples.has(triple))) {
+    const subject = subjectOf(change);
+    if (batch.length === BATCH || subjects.has(subject)) {
       cut.push(batch);
       batch = [];
-      triples = new Set();
+      subjects = new Set();
     }
     batch.push(change);
-    if (triple !== undefined) triples.add(triple);
+    subjects.add(subject);
   }
   return batch.length === 0 ? cut : [...cut, batch];
 }
 
-function tripleOf(change: KernelChange): string | undefined {
+function subjectOf(change: KernelChange): string {
   if (change.kind === "delete-sa") return saTriple(change.id);
-  return change.kind === "put" && change.record.kind === "sa" ? saTriple(change.record.sa) : undefined;
+  if (change.kind === "delete-policy") return policyKey(change.id);
+  return change.record.kind === "sa" ? saTriple(change.record.sa) : policyKey(change.record.policy);
 }
 
 function putSa({ change }: Step): Sa {

@@ -16,7 +16,6 @@ import {
 } from "../layout/netlink.ts";
 import { Writer } from "../layout/writer.ts";
 import type { KernelSocket } from "../ports.ts";
-import type { IpsecRecord } from "../record/record.ts";
 import { messageName, XFRM_MSG_GETPOLICY, XFRM_MSG_GETSA } from "../xfrm/constants.ts";
 import { errnoName } from "../xfrm/errno.ts";
 
@@ -25,31 +24,37 @@ const DATAGRAMS_PER_PART = 4;
 /** An interrupted dump is begun again this often; then what it gave has to do, for changes come as events too. */
 const MOST_RESTARTS = 5;
 
-/** Turns the payload of one dumped message into a record; undefined for one that is not synchronised. */
-export type DumpDecoder = (type: number, body: Uint8Array) => IpsecRecord | undefined;
+/** Turns the payload of one dumped message into what is wanted of it; undefined: nothing. */
+export type DumpDecoder<T> = (type: number, body: Uint8Array) => T | undefined;
+
+/** A whole dump, each list in the order in which they were put: the kernel gives the newest first. */
+export interface DumpedTables<T> {
+  readonly sas: readonly T[];
+  readonly policies: readonly T[];
+}
 
 type Phase = "sas" | "policies" | "done";
 
-export class XfrmDump {
+export class XfrmDump<T> {
   #phase: Phase = "sas";
   #interrupted = false;
   #restarts = 0;
   #seq = 0;
-  #sas: IpsecRecord[] = [];
-  #policies: IpsecRecord[] = [];
+  readonly #sas: T[] = [];
+  readonly #policies: T[] = [];
 
   /** Starts at once. The socket is closed when the dump is complete or closed. @throws {SyscallError} */
-  constructor(readonly socket: KernelSocket, readonly decode: DumpDecoder) {
+  constructor(readonly socket: KernelSocket, readonly decode: DumpDecoder<T>) {
     this.#request();
   }
 
   /**
    * Reads a part.
    *
-   * @returns when it was the last: SAs, then policies, each oldest first (the kernel gives the newest first).
+   * @returns all of it when it was the last.
    * @throws {KernelReplyError} when the kernel refuses.
    */
-  continue(): readonly IpsecRecord[] | undefined {
+  continue(): DumpedTables<T> | undefined {
     for (let count = 0; count < DATAGRAMS_PER_PART && this.#phase !== "done"; count++) {
       const received = this.socket.receive();
       if (received.kind === "empty") return undefined;
@@ -59,7 +64,7 @@ export class XfrmDump {
     }
     if (this.#phase !== "done") return undefined;
     this.close();
-    return [...this.#sas.reverse(), ...this.#policies.reverse()];
+    return { sas: this.#sas.reverse(), policies: this.#policies.reverse() };
   }
 
   close(): void {
@@ -72,12 +77,12 @@ export class XfrmDump {
       if ((message.flags & NLM_F_DUMP_INTR) !== 0) this.#interrupted = true;
       if (message.type === NLMSG_DONE) return this.#finishPhase(readDone(message));
       if (message.type === NLMSG_ERROR) this.#fail(readVerdict(message));
-      const record = this.decode(message.type, message.body);
-      if (record !== undefined) this.#list().push(record);
+      const decoded = this.decode(message.type, message.body);
+      if (decoded !== undefined) this.#list().push(decoded);
     }
   }
 
-  #list(): IpsecRecord[] {
+  #list(): T[] {
     return this.#phase === "sas" ? this.#sas : this.#policies;
   }
 

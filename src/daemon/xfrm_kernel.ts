@@ -36,6 +36,7 @@ import { encodeSaId } from "../xfrm/requests.ts";
 import { decodeSa, type SaReading } from "../xfrm/sa.ts";
 import type { InterfaceNames, Surroundings } from "../xfrm/surroundings.ts";
 import { NetlinkChannel } from "./netlink_channel.ts";
+import { type IndexedPolicy, PolicyPlaces } from "./policy_places.ts";
 import { XfrmApply } from "./xfrm_apply.ts";
 import { XfrmDump } from "./xfrm_dump.ts";
 
@@ -54,6 +55,11 @@ const EVENT_BUFFER_BYTES = 16 * 1024 * 1024;
 const READS_PER_EVENT = 8;
 const ESRCH = 3;
 
+/** A record of a dump. Index and priority are those of a policy. */
+interface Dumped extends IndexedPolicy {
+  readonly record: IpsecRecord;
+}
+
 export class XfrmKernel implements KernelIpsec {
   readonly name = "xfrm";
   readonly fd: Fd;
@@ -62,7 +68,8 @@ export class XfrmKernel implements KernelIpsec {
   readonly #events: KernelSocket;
   readonly #channel: NetlinkChannel;
   readonly #apply: XfrmApply;
-  #dump: XfrmDump | undefined;
+  readonly #places = new PolicyPlaces();
+  #dump: XfrmDump<Dumped> | undefined;
   /** What could not be read and why, by identity; told once for each. */
   #unreadable = new Map<string, string>();
   #unreadableInDump = new Map<string, string>();
@@ -107,12 +114,12 @@ export class XfrmKernel implements KernelIpsec {
   }
 
   continueDump(): readonly IpsecRecord[] | undefined {
-    const records = this.#dump?.continue();
-    if (records === undefined) return undefined;
+    const tables = this.#dump?.continue();
+    if (tables === undefined) return undefined;
     this.#dump = undefined;
     for (const [what, reason] of this.#unreadableInDump) this.#pending.push(...this.#note(what, reason));
     this.#unreadable = this.#unreadableInDump;
-    return records;
+    return [...tables.sas, ...this.#places.sort(tables.policies)].map(({ record }) => record);
   }
 
   apply(changes: readonly KernelChange[]): readonly KernelResult[] {
@@ -157,15 +164,23 @@ export class XfrmKernel implements KernelIpsec {
   #translate(event: XfrmEvent, type: number): readonly KernelEvent[] {
     switch (event.kind) {
       case "sa":
-      case "policy": // an updated policy keeps its place among those of its priority
+        return this.#fromReading(event.reading, true);
+      case "policy": // an updated one keeps its place among those of its priority
+        if (event.reading.kind === "policy") this.#places.put(indexed(event.reading));
         return this.#fromReading(event.reading, type !== XFRM_MSG_UPDPOLICY);
       case "sa-updated":
         return this.#readBack(event.id);
       case "sa-gone":
         this.#unreadable.delete(saKey(event.id));
         return [event];
-      case "policy-gone":
-        this.#unreadable.delete(policyKey(event.id));
+      case "policy-gone": {
+        const { kind, id, index, expired } = event;
+        this.#unreadable.delete(policyKey(id));
+        this.#places.delete(index);
+        return [{ kind, id, expired }];
+      }
+      case "policy-flush":
+        this.#places.clear();
         return [event];
       default:
         return [event];
@@ -197,12 +212,14 @@ export class XfrmKernel implements KernelIpsec {
       : { kind: "policy", policy: reading.policy };
   }
 
-  #dumped(type: number, body: Uint8Array): IpsecRecord | undefined {
+  #dumped(type: number, body: Uint8Array): Dumped | undefined {
     try {
       const decode = type === XFRM_MSG_NEWSA ? decodeSa : decodePolicy;
       const reading = decode(body, this.#surroundings());
       if (reading.kind === "refused") this.#unreadableInDump.set(reading.what, reading.reason);
-      return this.#accept(reading);
+      const record = this.#accept(reading);
+      const { index, priority } = reading.kind === "policy" ? indexed(reading) : NO_POLICY;
+      return record && { record, index, priority };
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.#unreadableInDump.set(messageName(type), error.message);
@@ -216,4 +233,10 @@ export class XfrmKernel implements KernelIpsec {
     this.#unreadable.set(what, reason);
     return [{ kind: "unreadable", what, reason }];
   }
+}
+
+const NO_POLICY: IndexedPolicy = { index: 0, priority: 0 };
+
+function indexed({ index, policy }: Extract<PolicyReading, { kind: "policy" }>): IndexedPolicy {
+  return { index, priority: policy.priority };
 }

@@ -43,7 +43,12 @@ export type XfrmEvent =
   /** `protocol` 0: all that are synchronised. */
   | { readonly kind: "sa-flush"; readonly protocol: number }
   | { readonly kind: "policy"; readonly reading: PolicyReading }
-  | { readonly kind: "policy-gone"; readonly id: PolicyIdentity; readonly expired: boolean }
+  | {
+    readonly kind: "policy-gone";
+    readonly id: PolicyIdentity;
+    readonly index: number;
+    readonly expired: boolean;
+  }
   | { readonly kind: "policy-flush"; readonly type: number }
   /** Cannot be followed. */
   | { readonly kind: "resync"; readonly reason: string };
@@ -133,7 +138,8 @@ function policyGone(
   if (info.sel.ifindex !== 0 && interfaces.nameOf(info.sel.ifindex) === undefined) {
     return { kind: "resync", reason: "a policy of an interface that is gone was deleted" };
   }
-  return { kind: "policy-gone", id: policyIdentity(info, attributes, interfaces), expired };
+  const id = policyIdentity(info, attributes, interfaces);
+  return { kind: "policy-gone", id, index: info.index, expired };
 }
 
 function decodePolicyFlush(body: Uint8Array): XfrmEvent {

@@ -42,7 +42,8 @@ type UserpolicyInfo = ValuesOf<typeof xfrmUserpolicyInfo>;
 
 /** What a message of the kernel about a policy turned out to be. */
 export type PolicyReading =
-  | { readonly kind: "policy"; readonly policy: Policy; readonly offloaded: boolean }
+  /** `index` is the kernel's own number, which an update does not change. */
+  | { readonly kind: "policy"; readonly policy: Policy; readonly index: number; readonly offloaded: boolean }
   /** Of one socket, not of the system. */
   | { readonly kind: "socket" }
   /** Cannot be expressed; `what` is its identity as a string. */
@@ -65,7 +66,7 @@ export function decodePolicy(body: Uint8Array, surroundings: Surroundings): Poli
   try {
     checkSelector(info.sel, surroundings.interfaces);
     const policy = readPolicy(info, id, attributes, surroundings);
-    return { kind: "policy", policy, offloaded: attributes.has(XFRMA_OFFLOAD_DEV) };
+    return { kind: "policy", policy, index: info.index, offloaded: attributes.has(XFRMA_OFFLOAD_DEV) };
   } catch (error) {
     if (error instanceof Refusal) return { kind: "refused", what: policyKey(id), reason: error.message };
     throw error;

@@ -48,10 +48,14 @@ interface PolicyEntry {
   readonly body: Uint8Array;
 }
 
+const AT_INDEX = xfrmUserpolicyInfo.offsetOf("index");
+const INDEX_STEP = 8;
+
 export class FakeXfrm {
-  /** Newest first, as dumps show them. */
+  /** Last put first, as dumps show them; a policy that is updated keeps its index. */
   states: State[] = [];
   policies: PolicyEntry[] = [];
+  #lastIndex = 0;
   readonly sockets: FakeNetlinkSocket[] = [];
   /** How many messages each datagram had that came in. */
   readonly sends: number[] = [];
@@ -142,6 +146,10 @@ export class FakeXfrm {
 
   #putPolicy(body: Uint8Array, pid: number): number {
     const key = namePolicy(body, xfrmUserpolicyInfo);
+    const before = this.policies.find((policy) => policy.key === key);
+    const index = before?.body.subarray(AT_INDEX, AT_INDEX + 4) ??
+      new Writer().u32(this.#lastIndex += INDEX_STEP).finish();
+    body.set(index, AT_INDEX);
     this.policies = [{ key, body }, ...this.policies.filter((policy) => policy.key !== key)];
     this.notify(xfrm.XFRM_MSG_UPDPOLICY, body, pid);
     return 0;

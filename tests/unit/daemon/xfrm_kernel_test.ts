@@ -89,6 +89,36 @@ Deno.test("XfrmKernel dumps SAs, then policies, oldest first, without larval one
   assertEquals([...kernel.unreadable], []);
 });
 
+Deno.test("XfrmKernel dumps policies in the order of the lookup: one that was updated keeps its place", () => {
+  const { fake, kernel } = start();
+  const update = (policy: Policy) => {
+    const encoded = encodePolicy(policy, VECTOR_SURROUNDINGS);
+    assert(encoded.ok);
+    fake.disturb(xfrm.XFRM_MSG_UPDPOLICY, encoded.body);
+  };
+  const marks = () => dump(kernel).map((record) => record.kind === "policy" && record.policy.mark.value);
+  for (const [value, priority] of [[1, 7], [2, 7], [3, 8], [1, 7]] as const) {
+    update(samplePolicy({ mark: mark(value), priority }));
+  }
+  assertEquals(marks(), [1, 2, 3]);
+  kernel.readEvents(10);
+  update(samplePolicy({ mark: mark(1), priority: 8 }));
+  kernel.readEvents(10);
+  assertEquals(marks(), [2, 3, 1]);
+  update(samplePolicy({ mark: mark(2), priority: 8 }));
+  assertEquals(marks(), [3, 1, 2]); // its event has not been read
+});
+
+Deno.test("XfrmKernel.apply() makes a policy that it puts twice the newest", () => {
+  const { kernel } = start();
+  const [one, two] = [samplePolicy({ mark: mark(1) }), samplePolicy({ mark: mark(2) })];
+  kernel.apply([putPolicy(one), putPolicy(two), putPolicy(one)]);
+  assertEquals(
+    dump(kernel).map(recordKey),
+    [two, one].map((policy) => recordKey({ kind: "policy", policy })),
+  );
+});
+
 Deno.test("XfrmKernel reads a bounded part of a dump at a time", () => {
   const { fake, kernel } = start();
   for (let i = 0; i < 100; i++) fake.states.unshift({ triple: "", mark: NO_MARK, body: bodyOf(sa(i + 1)) });

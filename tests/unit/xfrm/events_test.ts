@@ -50,13 +50,14 @@ const rows: readonly [command: string, events: readonly (XfrmEvent | undefined)[
   ["policy delete src", [{
     kind: "policy-gone",
     id: { ...policyId("10.9.0.0"), mark: { value: 3, mask: 15 }, interfaceId: 0x55 },
+    index: 41,
     expired: false,
   }]],
-  ["policy delete index", [{ kind: "policy-gone", id: policyId("10.9.2.0"), expired: false }]],
+  ["policy delete index", [{ kind: "policy-gone", id: policyId("10.9.2.0"), index: 57, expired: false }]],
   ["WAIT", [
     undefined, // a soft limit
     { kind: "sa-gone", id: esp(0x5002, MARK_5), expired: true },
-    { kind: "policy-gone", id: policyId("10.9.9.0"), expired: true },
+    { kind: "policy-gone", id: policyId("10.9.9.0"), index: 89, expired: true },
     { kind: "sa-gone", id: esp(0x5001), expired: true },
   ]],
   ["state flush proto ah", [{ kind: "sa-flush", protocol: PROTOCOL.AH }]],
