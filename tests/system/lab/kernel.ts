@@ -12,11 +12,13 @@ export interface KernelEntry {
   readonly id: string;
   /** All that iproute2 says of it, a line each, without what the options leave out. */
   readonly fields: readonly string[];
+  /** The kernel's number of a policy; it is not in `fields`. */
+  readonly index: number;
 }
 
 export interface KernelTables {
   readonly states: readonly KernelEntry[];
-  /** Newest first, as the kernel has them. */
+  /** Last put first, as the kernel has them. */
   readonly policies: readonly KernelEntry[];
 }
 
@@ -71,6 +73,7 @@ export function parseKernel(states: string, policies: string, options: KernelOpt
   const entries = (text: string, identify: (text: string) => string) =>
     split(text).map((entry): KernelEntry => ({
       id: identify(entry),
+      index: Number(/ index (\d+)/.exec(entry)?.[1] ?? 0),
       fields: drop.reduce((rest: string, pattern) => rest.replace(pattern, ""), entry)
         .split("\n").map((line) => line.trim()).filter((line) => line !== ""),
     })).filter(only);
@@ -159,7 +162,11 @@ function compareEntries(
   return [...differences, ...[...rest.keys()].map((id) => `only in ${b}: ${id}`)];
 }
 
-/** Of policies that match the same packet with equal priority the older one wins: their order counts. */
+/**
+ * Of policies that match the same packet with equal priority the older one wins: their order counts. A policy that
+ * was updated is listed first but stands where it stood, by its index, unless its priority has changed: of the two
+ * orders one has to be the other kernel's.
+ */
 function compareOrder(
   a: string,
   left: readonly KernelEntry[],
@@ -175,13 +182,18 @@ function compareOrder(
   };
   const theirs = groups(right, left);
   return [...groups(left, right)].flatMap(([group, entries]) => {
-    const [mine, other] = [entries, theirs.get(group) ?? []].map((list) =>
-      list.map(({ id }) => id).join("; ")
-    );
-    return mine === other
+    const [mine, other] = [ordersOf(entries), ordersOf(theirs.get(group) ?? [])];
+    return mine.some((order) => other.includes(order))
       ? []
-      : [`order of policies (${group}), newest first: ${a} has ${mine}, ${b} has ${other}`];
+      : [`order of policies (${group}), newest first: ${a} has ${mine[0]}, ${b} has ${other[0]}`];
   });
+}
+
+/** As they were put, and as they were made. */
+function ordersOf(entries: readonly KernelEntry[]): string[] {
+  return [entries, entries.toSorted((a, b) => b.index - a.index)].map((list) =>
+    list.map(({ id }) => id).join("; ")
+  );
 }
 
 /** Waits until two kernels are equal. @throws {Error} with the differences that were left */

@@ -1,6 +1,6 @@
 /**
  * Changes on a master while a slave follows: updates, deletions, flushes, many at once, the order of overlapping
- * policies, SAs that differ in their mark only, expiry. What is local to the slave survives all of it.
+ * policies, SAs that differ in their mark only, moved endpoints, expiry. What is local to the slave survives all of it.
  */
 
 import { assertEquals } from "@std/assert";
@@ -44,11 +44,23 @@ const isOwn = ({ id, fields }: KernelEntry): boolean =>
 const shared = { only: (entry: KernelEntry) => !isOwn(entry) };
 
 let lab: Network;
+let master: Sasyncd;
+let slave: Sasyncd;
 let ownBefore: readonly string[];
 
 async function readOwn(): Promise<readonly string[]> {
   const { states, policies } = await readKernel(lab.gw2, { only: isOwn });
   return [...states, ...policies].map(({ fields }) => fields.join("\n")).toSorted();
+}
+
+async function startMaster(): Promise<void> {
+  master = await Sasyncd.start(lab.gw1, configuration("master"));
+  await master.waitForLog(/master in epoch/, 60_000);
+}
+
+async function startSlave(): Promise<void> {
+  slave = await Sasyncd.start(lab.gw2, configuration("slave"));
+  await slave.waitForLog(/synchronised with/, 60_000);
 }
 
 /** The slave holds what the master holds, and its own as it was. */
@@ -74,10 +86,8 @@ test("a slave with records of its own joins", async () => {
   await eventually("trap", async () => (await countKernel(lab.gw2)).policies >= 2);
   ownBefore = await readOwn();
   await lab.gw1.ip(`xfrm state add ${V4} proto esp spi 0x100 mode tunnel ${GCM}`);
-  const master = await Sasyncd.start(lab.gw1, configuration("master"));
-  await master.waitForLog(/master in epoch/, 60_000);
-  const slave = await Sasyncd.start(lab.gw2, configuration("slave"));
-  await slave.waitForLog(/synchronised with/, 60_000);
+  await startMaster();
+  await startSlave();
   await settled();
 });
 
@@ -129,12 +139,18 @@ test("SAs that differ in their mark only", async () => {
   assertEquals((await readKernel(lab.gw2, shared)).states.length, 2);
 });
 
+/** Two policies that overlap, of equal priority. */
+const BLOCK = `dst ${client.pub.v4} dir out`;
+const ALLOW = "dst 192.0.2.0/28 dir out";
+
+/** How many of two pings the policies of each gateway let through. */
+async function both(): Promise<number[]> {
+  const answers = (node: Node) => node.ping(client.pub.v4, { count: 2 });
+  return [await answers(lab.gw1), await answers(lab.gw2)];
+}
+
 test("the winner of overlapping block and allow policies is the same on both gateways", async () => {
-  const target = client.pub.v4;
-  const block = `dst ${target} dir out`;
-  const allow = "dst 192.0.2.0/28 dir out";
-  const answers = (node: Node) => node.ping(target, { count: 2 });
-  const both = async () => [await answers(lab.gw1), await answers(lab.gw2)];
+  const [block, allow] = [BLOCK, ALLOW];
   await lab.gw1.ip(`xfrm policy add ${block} action block`, `xfrm policy add ${allow} action allow`);
   await settled();
   assertEquals(await both(), [0, 0]);
@@ -145,6 +161,77 @@ test("the winner of overlapping block and allow policies is the same on both gat
   await settled();
   assertEquals(await both(), [0, 0]);
   await lab.gw1.ip(`xfrm policy del ${block}`, `xfrm policy del ${allow}`);
+  await settled();
+});
+
+test("the winner stays the same when a policy is updated in place, for those who join later, too", async () => {
+  await lab.gw1.ip(
+    `xfrm policy add ${BLOCK} action block`,
+    `xfrm policy add ${ALLOW} action allow`,
+    `xfrm policy del ${BLOCK}`,
+    `xfrm policy add ${BLOCK} action block`, // allow is the older one now
+    `xfrm policy update ${ALLOW} action allow`, // and is listed as the newer one
+  );
+  await settled();
+  assertEquals(await both(), [2, 2]);
+  const from = slave.log.length;
+  await master.kill();
+  await startMaster();
+  await slave.waitForLog(/synchronised with/, 60_000, from);
+  await settled();
+  assertEquals(await both(), [2, 2]);
+  await slave.kill();
+  await lab.gw2.ip(`xfrm policy del ${BLOCK}`, `xfrm policy del ${ALLOW}`);
+  await startSlave();
+  await settled();
+  assertEquals(await both(), [2, 2]);
+});
+
+/** Moves the end of tunnels with a reqid from one address to another (XFRM_MSG_MIGRATE). */
+function migrate(node: Node, reqid: number, from: string, to: string): Promise<string> {
+  const file = new URL("../lab/migrate.ts", import.meta.url).pathname;
+  const tunnel = [
+    "out",
+    "10.60.0.0/16",
+    "10.61.0.0/16",
+    `${reqid}`,
+    virtual.pub.v4,
+    from,
+    virtual.pub.v4,
+    to,
+  ];
+  const run = ["run", "-A", "--no-check", "--no-config", "--no-lock", file];
+  return node.run(Deno.execPath(), ...run, ...tunnel);
+}
+
+test("a tunnel whose end is moved follows, and no policy changes its place", async () => {
+  // The block is moved to the priority of an allow that is as new as it: by its index it is the older one.
+  await lab.gw1.ip(
+    `xfrm state add ${V4} proto esp spi 0x600 reqid 60 mode tunnel ${GCM}`,
+    `xfrm policy add src 10.60.0.0/16 dst 10.61.0.0/16 dir out ${TUNNEL} reqid 60`,
+    `xfrm policy del ${BLOCK}`,
+    `xfrm policy del ${ALLOW}`,
+    `xfrm policy add ${BLOCK} action block priority 5`,
+    `xfrm policy add ${ALLOW} action allow priority 6`,
+    `xfrm policy update ${BLOCK} action block priority 6`,
+  );
+  await settled();
+  assertEquals(await both(), [2, 2]);
+  const from = master.log.length;
+  assertEquals(await migrate(lab.gw1, 60, client.pub.v4, "192.0.2.77"), "0\n");
+  await master.waitForLog(/comparing with the kernel: endpoints were migrated/, 10_000, from);
+  await settled();
+  const { states } = await readKernel(lab.gw2, shared);
+  assertEquals(states.filter(({ id }) => id.endsWith("600")).map(({ id }) => id), [
+    `state ${virtual.pub.v4} > 192.0.2.77 esp 0x00000600`,
+  ]);
+  assertEquals(await both(), [2, 2]);
+  await lab.gw1.ip(
+    `xfrm policy del ${BLOCK}`,
+    `xfrm policy del ${ALLOW}`,
+    "xfrm policy del src 10.60.0.0/16 dst 10.61.0.0/16 dir out",
+    `xfrm state del src ${virtual.pub.v4} dst 192.0.2.77 proto esp spi 0x600`,
+  );
   await settled();
 });
 
