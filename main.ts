@@ -4,21 +4,27 @@ import { parseArguments } from "./src/config/arguments.ts";
 import type { Config } from "./src/config/config.ts";
 import { printConfig } from "./src/config/print.ts";
 import { formatKey } from "./src/config/shared_key.ts";
+import { AddressTracker } from "./src/daemon/address_tracker.ts";
 import { makeGateway } from "./src/daemon/daemon.ts";
-import { loadConfig, notThereYet } from "./src/daemon/load_config.ts";
+import { DEMOTED, FileDemoter } from "./src/daemon/file_demoter.ts";
+import { loadConfig } from "./src/daemon/load_config.ts";
+import { LockedTracker } from "./src/daemon/locked_tracker.ts";
 import { MemoryKernel } from "./src/daemon/memory_kernel.ts";
 import { type Listening, resolveConfig, ResolveError, type Resolver } from "./src/daemon/resolve_config.ts";
 import { RuleGuard } from "./src/daemon/guard.ts";
 import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
 import { ConfigError, KernelReplyError, SyscallError } from "./src/errors.ts";
+import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/link/interfaces.ts";
 import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
 import { type Log, openLog } from "./src/log/verbosity.ts";
-import type { Guard, KernelIpsec, Listener } from "./src/ports.ts";
+import type { Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
+import { replaceFile } from "./ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "./ffi/clock.ts";
 import { adoptReadyFd, reportReady, spawnDetached } from "./ffi/daemonise.ts";
 import { effectiveUserId, findAccount } from "./ffi/identity.ts";
 import { interfaceIndex, interfaceName, listInterfaceAddresses } from "./ffi/interfaces.ts";
+import { Keeper, readWill } from "./ffi/keeper.ts";
 import { type Libc, openLibc } from "./ffi/libc.ts";
 import { openNetlink } from "./ffi/netlink.ts";
 import { readOwnedFile } from "./ffi/owned_file.ts";
@@ -31,11 +37,15 @@ import { FfiTransport } from "./ffi/tcp.ts";
 /** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
 const BACKGROUND = "--background";
 
-/** First argument of the process that removes the guard's rules when this one has died; their owner follows. */
+/**
+ * First argument of the process that cleans up when this one has died: the owner of the guard's rules follows, and
+ * the file of `demote file`, if there is one.
+ */
 const GUARD_KEEPER = "--guard-keeper";
 
-/** How long to wait before a keeper that has died is replaced. */
-const KEEPER_WAIT_MS = 1000;
+/** What the keeper is told: this node is to be demoted when this process has died, or not. */
+const SLAVE = "S";
+const MASTER = "M";
 
 /** The user that the daemon's files may belong to instead of root. */
 const DAEMON_USER = "_sasyncd";
@@ -49,7 +59,7 @@ await main([...Deno.args]);
 
 async function main(args: string[]): Promise<void> {
   try {
-    if (args[0] === GUARD_KEEPER) return await keepGuard(Number(args[1]));
+    if (args[0] === GUARD_KEEPER) return await keep(Number(args[1]), args[2]);
     if (args[0] !== BACKGROUND) return await start(args, undefined);
     await start(args.slice(2), Number(args[1]));
   } catch (error) {
@@ -69,8 +79,6 @@ async function start(args: string[], background: number | undefined): Promise<vo
   const owner = isRoot ? findAccount(libc, DAEMON_USER)?.uid : effectiveUserId(libc);
   const config = loadConfig(invocation.file, (path) => readOwnedFile(libc, path), owner);
   if (invocation.check) return console.log(printConfig(config).trimEnd());
-  const missing = notThereYet(config);
-  if (missing !== undefined) return fail(`sasyncd: ${missing}`);
   if (invocation.debug || background !== undefined) await run(libc, config, invocation, background);
   else await goToBackground(libc, invocation);
 }
@@ -100,11 +108,14 @@ async function run(
     : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
   const log = openLog(handler, verbosity);
   const resolved = resolveConfig(config, resolverOf(libc));
+  const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
   const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
   const kernel = openKernel(libc, config);
-  const guard = openGuard(libc, kernel, log);
-  const role = config.mode === "master" ? "MASTER" : "SLAVE";
+  const hasGuard = kernel.name !== "memory";
+  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
+  const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
+  const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
   const gateway = makeGateway(config, resolved, {
     clock: new SystemClock(libc),
     random: new SystemRandom(),
@@ -113,7 +124,8 @@ async function run(
     listeners,
     kernel,
     guard,
-    tracker: { fd: undefined, current: () => role },
+    tracker,
+    demoter: openDemoter(libc, config, keeper),
     log,
     os: Deno.build.os,
   });
@@ -158,38 +170,48 @@ function openKernel(libc: Libc, { kernel }: Config): KernelIpsec {
   });
 }
 
-/** The guard's rules, and the process that removes them when this one has died. */
-function openGuard(libc: Libc, kernel: KernelIpsec, log: Log): Guard {
-  if (kernel.name === "memory") return { set() {} };
-  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
+function openGuard(libc: Libc, owner: number): RuleGuard {
   const guard = new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner);
   guard.sweep("all");
-  startKeeper(owner, log);
   return guard;
 }
 
-/** Its standard input ends when this process does, however that happens. */
-async function startKeeper(owner: number, log: Log): Promise<never> {
-  for (;;) {
-    try {
-      const args = [GUARD_KEEPER, `${owner}`];
-      const streams = { stdin: "piped", stdout: "null", stderr: "null" } as const;
-      const keeper = new Deno.Command(Deno.execPath(), { args, detached: true, ...streams }).spawn();
-      const { code } = await keeper.status;
-      log.error(`the guard's keeper has ended with status ${code}: starting another one`);
-    } catch (error) { // the program has been moved, no memory …
-      log.error(`cannot start the guard's keeper: ${error}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, KEEPER_WAIT_MS));
-  }
+function openKeeper(owner: number, { demoteFile }: Config, log: Log): Keeper {
+  const args = [GUARD_KEEPER, `${owner}`, ...demoteFile === undefined ? [] : [demoteFile.path]];
+  return new Keeper(args, (text) => log.error(text));
 }
 
-/** The keeper: waits for the end of its standard input, then removes what the guard has left. */
-async function keepGuard(owner: number): Promise<void> {
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
-  for await (const _ of Deno.stdin.readable);
-  new RuleGuard(openNetlink(openLibc(), { protocol: NETLINK_ROUTE, groups: [] }), owner).sweep("own");
+/** What the keeper does, once this process is gone: `owner` is the guard's, `demoteFile` what it demotes a slave in. */
+async function keep(owner: number, demoteFile: string | undefined): Promise<void> {
+  const will = await readWill();
+  const libc = openLibc();
+  try {
+    if (demoteFile !== undefined && will === SLAVE) replaceFile(libc, demoteFile, DEMOTED);
+  } finally {
+    new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner).sweep("own");
+  }
   Deno.exit(0);
+}
+
+function openTracker(libc: Libc, { mode, interface: name, virtualAddress: address }: Config): RoleTracker {
+  if (mode !== undefined) return new LockedTracker(mode);
+  if (name === undefined || address === undefined) {
+    throw new ResolveError(
+      `interface ${name}: this system has no carp(4), an address has to follow the name`,
+    );
+  }
+  const open = (groups: readonly number[]) => openNetlink(libc, { protocol: NETLINK_ROUTE, groups });
+  const groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
+  return new AddressTracker({ interface: name, address, events: open(groups), requests: open([]) });
+}
+
+function openDemoter(libc: Libc, { demoteFile }: Config, keeper: Keeper | undefined): Demoter | undefined {
+  if (demoteFile === undefined) return undefined;
+  return new FileDemoter({
+    ...demoteFile,
+    replace: (path, text) => replaceFile(libc, path, text),
+    tellHeir: (isMaster) => keeper?.tell(isMaster ? MASTER : SLAVE),
+  });
 }
 
 function listen(transport: FfiTransport, at: Listening, log: Log): Listener[] {

@@ -23,7 +23,10 @@ const ROWS = {
   SOCK_CLOEXEC: row(0x80000, 0x8000, 0x10000000),
   F_SETFD: row(2, 2, 2),
   O_RDONLY: row(0, 0, 0),
+  O_WRONLY: row(1, 1, 1),
   O_RDWR: row(2, 2, 2),
+  O_CREAT: row(0x40, 0x200, 0x200),
+  O_EXCL: row(0x80, 0x800, 0x800),
   O_NONBLOCK: row(0x800, 4, 4),
   O_CLOEXEC: row(0x80000, 0x10000, 0x100000),
   O_NOCTTY: row(0x100, 0x8000, 0x8000),
@@ -78,6 +81,7 @@ export const LINUX = {
   STATX_UID: 0x8,
 } as const;
 
-/** The bits of a file mode that tell its kind, and the kind "regular file" (the same on all systems). */
+/** The bits of a file mode that tell its kind, and the kinds "FIFO" and "regular file" (the same on all systems). */
 export const S_IFMT = 0o170000;
+export const S_IFIFO = 0o010000;
 export const S_IFREG = 0o100000;

@@ -24,6 +24,12 @@ const SYMBOLS = {
 
   // int open(const char *path, int flags);
   open: { parameters: ["buffer", "i32"], result: "i32" },
+  // the same with O_CREAT: int open(const char *path, int flags, mode_t mode);
+  create: { name: "open", parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // int rename(const char *from, const char *to);
+  rename: { parameters: ["buffer", "buffer"], result: "i32" },
+  // int unlink(const char *path);
+  unlink: { parameters: ["buffer"], result: "i32" },
   // int close(int fd);
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t n);

@@ -63,22 +63,53 @@ export interface KernelSocket {
   close(): void;
 }
 
-/** A TCP connection on the poll; nonblocking. */
-export interface Connection {
+/** A connected stream socket on the poll; nonblocking. */
+export interface ByteStream {
   readonly fd: Fd;
+  /** Sends what the socket takes. @returns the number of bytes taken, 0 when it is full, "closed" when broken. */
+  send(bytes: Uint8Array): number | "closed";
+  /** What there is to read, at most `limit` bytes, valid until the next receive. */
+  receive(limit: number): Received;
+  /** Closes in order: what the socket has taken is still sent. */
+  close(): void;
+}
+
+/** A TCP connection on the poll; nonblocking. */
+export interface Connection extends ByteStream {
   readonly remote: Address;
   /** True until connect(2) has come to its end. */
   readonly connecting: boolean;
   /** Asks how the connect ended, once poll says writable. @returns undefined when up, else the errno name. */
   finishConnect(): string | undefined;
-  /** Sends what the socket takes. @returns the number of bytes taken, 0 when it is full, "closed" when broken. */
-  send(bytes: Uint8Array): number | "closed";
-  /** What there is to read, at most `limit` bytes, valid until the next receive. */
-  receive(limit: number): Received;
   /** Closes at once: unsent data is dropped, the other side sees a reset. */
   drop(): void;
-  /** Closes in order: what the socket has taken is still sent. */
-  close(): void;
+}
+
+/** The ways to another daemon of this host. */
+export interface LocalDoors {
+  /** Connects to a Unix stream socket. @throws {SyscallError} naming the path; EAGAIN when too many wait there. */
+  connect(path: string): ByteStream;
+  /** Writes into a FIFO, whole or not at all. @throws {SyscallError} naming the path; ENXIO when nobody reads it. */
+  writeFifo(path: string, bytes: Uint8Array): void;
+}
+
+/** A command that was started. */
+export interface RunningCommand {
+  /** Exit status, 128 and the number of the signal that has ended it; undefined while it runs. */
+  readonly code: number | undefined;
+  /** Ends it and the processes that it has started: asks first, and forces a little later. Once. */
+  end(): void;
+}
+
+/** Starts commands of the configuration. */
+export interface CommandRunner {
+  /**
+   * Runs a program, by its path, with arguments and without input. `say` is given what it writes, line by line, the
+   * beginning of it when it is much. The poll is woken when it has ended.
+   *
+   * @throws {SyscallError} naming the path.
+   */
+  start(command: readonly string[], say: (line: string) => void): RunningCommand;
 }
 
 /** A listening TCP socket on the poll. */
@@ -163,22 +194,76 @@ export interface Guard {
 /** The states of the original's run state machine. */
 export type Role = "INIT" | "SLAVE" | "MASTER" | "FAIL";
 
-/** Says which role this node has; after every wake-up on `fd` the true state is read again. */
+/** A role, and by what it is known: for the log, without a full stop. */
+export interface RoleState {
+  readonly role: Role;
+  readonly reason: string;
+}
+
+/** Says which role this node has. */
 export interface RoleTracker {
+  /** Readable when something may have changed; undefined: nothing ever does. */
   readonly fd: Fd | undefined;
-  current(): Role;
+  /**
+   * Reads what waits on `fd` and then, if it concerns this node, the true state of now: however often that has changed
+   * meanwhile, only what it has come to is seen.
+   *
+   * @throws {SyscallError | KernelReplyError | DecodeError} when the state cannot be read; the next call reads it.
+   */
+  look(): RoleState;
+}
+
+/** ioctl(2) of network interfaces, as BSD has it. */
+export interface InterfaceControl {
+  /**
+   * Runs `request` on a structure. `pointee` is what the pointer at that offset is to point to.
+   *
+   * @throws {SyscallError}
+   */
+  ioctl(
+    request: number,
+    structure: Uint8Array,
+    pointee?: { readonly offset: number; readonly bytes: Uint8Array },
+  ): void;
 }
 
 /** Lowers this node's preference to become master (OpenBSD: carpdemote of a group; Linux: a file). */
 export interface Demoter {
-  demote(): void;
-  restore(): void;
+  /**
+   * Demotes this node or lifts that. `isMaster` decides what is left when the daemon dies.
+   *
+   * @throws {SyscallError}
+   */
+  set(demoted: boolean, isMaster: boolean): void;
+  /** The daemon ends: leaves what is right without it. @throws {SyscallError} */
+  leave(): void;
 }
 
-/** Tells an IKE daemon whether it is to act. */
+/** What an IKE daemon is to do: negotiate, or keep still; `left`: what was taken from it is given back, for we end. */
+export interface IkeOrder {
+  readonly duty: "active" | "passive" | "left";
+  /** Of this node, at the time of the order. */
+  readonly epoch: number;
+}
+
+/** Carries an order to one IKE daemon, in tries that wait for nothing; when to try is the caller's. */
 export interface IkeControl {
-  /** @returns false when it has to be tried again later. */
-  setActive(active: boolean): boolean;
+  /** The daemon, for the log. */
+  readonly name: string;
+  /** A try is given up when nothing has happened for so long. */
+  readonly patienceMs: number;
+  /** An order that has been carried out is carried out again after so long, for the daemon may forget; or Infinity. */
+  repeatMs(order: IkeOrder): number;
+  /** Whether something was taken from the daemon that `left` would give back. */
+  readonly owes: boolean;
+  /** Begins a try, when none is under way. */
+  begin(order: IkeOrder): void;
+  /** What the try waits for; undefined: for no descriptor. */
+  readonly interest: Interest | undefined;
+  /** Goes on with the try. @returns whether the order is carried out. @throws {SyscallError | DecodeError | IkeError} */
+  proceed(): boolean;
+  /** Gives the try up. */
+  cancel(): void;
 }
 
 /** The privileged half: a closed list of commands that the network process may ask for. */

@@ -6,6 +6,7 @@
 import { PeerError } from "../errors.ts";
 import type { Role } from "../ports.ts";
 import type { State } from "../wire/native/message.ts";
+import type { PeerView } from "./demotion.ts";
 
 /** A starting master waits this long for the STATE of its peers before it speaks. */
 export const STARTING_MS = 2000;
@@ -126,6 +127,14 @@ export class Membership {
   #putLast(peer: string, member: Member): void {
     this.#members.delete(peer);
     this.#members.set(peer, member);
+  }
+
+  /** What is known of the peers whose data may be taken. */
+  get views(): PeerView[] {
+    return this.peerNames.flatMap((name) => {
+      const member = this.#members.get(name);
+      return member?.slaveOnly ? [] : { name, live: member !== undefined, role: member?.state?.role };
+    });
   }
 
   /** After a peer came, went or spoke: adopts the followed master's epoch. @returns whether STATE changed. */

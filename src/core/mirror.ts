@@ -33,6 +33,7 @@ export interface MirrorEntry extends Birth {
 export class Mirror {
   readonly #entries = new Map<string, MirrorEntry>();
   readonly #digest = new Uint8Array(16);
+  #refused = 0;
   #rank = 0;
 
   get size(): number {
@@ -53,6 +54,11 @@ export class Mirror {
     return this.#rank;
   }
 
+  /** How many records the own kernel would not take. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   get(key: string): MirrorEntry | undefined {
     return this.#entries.get(key);
   }
@@ -70,7 +76,7 @@ export class Mirror {
     const before = this.#entries.get(key);
     if (before !== undefined) this.#toggle(before.digest);
     if (before !== undefined && before.rank !== entry.rank) this.#entries.delete(key);
-    this.#entries.set(key, whole);
+    this.#replace(before, whole);
     this.#rank = Math.max(this.#rank, entry.rank);
     this.#toggle(digest);
     return whole;
@@ -79,7 +85,7 @@ export class Mirror {
   /** Marks a record that the own kernel would not take, or takes the mark away. */
   mark(key: string, refused: string | undefined): void {
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#entries.set(key, { ...entry, refused });
+    if (entry !== undefined) this.#replace(entry, { ...entry, refused });
   }
 
   /** Takes newer counters; the content digest knows nothing of them. */
@@ -93,7 +99,14 @@ export class Mirror {
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
     this.#toggle(entry.digest);
+    if (entry.refused !== undefined) this.#refused--;
     return entry;
+  }
+
+  #replace(before: MirrorEntry | undefined, entry: MirrorEntry): void {
+    if (before?.refused !== undefined) this.#refused--;
+    if (entry.refused !== undefined) this.#refused++;
+    this.#entries.set(entry.key, entry);
   }
 
   #toggle(digest: Uint8Array): void {

@@ -10,6 +10,7 @@ import type { Address, Prefix } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
+import { Demotion } from "./demotion.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Follower, type ListEnd } from "./follower.ts";
@@ -42,6 +43,7 @@ export class Node {
   readonly mirror = new Mirror();
   readonly inventory = new Inventory();
   readonly membership: Membership;
+  readonly demotion = new Demotion();
   /** How often what happened, by name. */
   readonly counters: Counters = {};
   readonly #queue = new ApplyQueue();
@@ -114,6 +116,7 @@ export class Node {
   tick(nowMs: number): void {
     if (this.membership.tick(nowMs)) this.#raised("started");
     this.#follower.tick(nowMs);
+    this.#judgeDemotion(nowMs);
   }
 
   // --- peers ---
@@ -315,6 +318,14 @@ export class Node {
     this.#follower.retire();
     this.#followedSession = "";
     this.#kernel.beginDump();
+  }
+
+  #judgeDemotion(nowMs: number): void {
+    const { role, views, followed } = this.membership;
+    const isWhole = this.mirror.refused === 0;
+    const equal = isWhole && this.#follower.synced;
+    const complete = isWhole && this.synced;
+    this.demotion.step({ role, peers: views, followed, equal, complete }, nowMs);
   }
 
   /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */

@@ -6,6 +6,7 @@ import { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Log } from "../log/verbosity.ts";
 import type {
   Clock,
+  Demoter,
   Guard,
   KernelIpsec,
   Listener,
@@ -18,7 +19,9 @@ import { equalBytes } from "../record/address.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
 import { Gateway } from "./gateway.ts";
 import { Peers } from "./peers.ts";
+import { Preference } from "./preference.ts";
 import type { Resolved } from "./resolve_config.ts";
+import { RoleWatch } from "./role_watch.ts";
 
 /** A line that comes again is only counted for this long. */
 const QUIET_MS = 60_000;
@@ -33,14 +36,20 @@ export interface DaemonPorts {
   readonly kernel: KernelIpsec;
   readonly guard: Guard;
   readonly tracker: RoleTracker;
+  /** undefined: there is nothing to demote. */
+  readonly demoter?: Demoter;
   readonly log: Log;
   /** Name of the system, for HELLO. */
   readonly os: string;
 }
 
-/** A gateway that is ready to `run`, in the role that its tracker states. */
+/**
+ * A gateway that is ready to `run`, in the role that its tracker states.
+ *
+ * @throws {SyscallError | KernelReplyError | DecodeError} when the tracker cannot tell.
+ */
 export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPorts): Gateway {
-  const { clock, random, poller, log, kernel, guard } = ports;
+  const { clock, random, poller, log, kernel, guard, tracker, demoter } = ports;
   const refusals = new RepeatLimit({ say: (text) => log.error(text), quietMs: QUIET_MS });
   const troubles = new RepeatLimit({ say: (text) => log.state(text), quietMs: QUIET_MS });
   const nodeId = random.bytes(16);
@@ -83,8 +92,23 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
       message: (peer, message) => node.receive(peer, message, clock.bootMs()),
     },
   });
-  node.setRole(ports.tracker.current(), `mode ${ports.tracker.current().toLowerCase()}`, clock.bootMs());
-  return new Gateway({ node, kernel, guard, poller, clock, log, repeats: refusals, troubles, peers });
+  const roles = new RoleWatch({ tracker, node, clock });
+  roles.look();
+  const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
+  const repeats = refusals;
+  return new Gateway({
+    node,
+    kernel,
+    guard,
+    poller,
+    clock,
+    log,
+    repeats,
+    troubles,
+    peers,
+    roles,
+    preference,
+  });
 }
 
 /** Nodes that disagree about what is local would undo each other's work. */

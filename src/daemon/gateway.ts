@@ -5,7 +5,7 @@
 
 import type { Effect } from "../core/effect.ts";
 import type { Node } from "../core/node.ts";
-import { KernelReplyError, SyscallError } from "../errors.ts";
+import { DecodeError, KernelReplyError, SyscallError } from "../errors.ts";
 import type { Log } from "../log/verbosity.ts";
 import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type {
@@ -21,6 +21,8 @@ import type {
 import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { Peers } from "./peers.ts";
+import type { Preference } from "./preference.ts";
+import type { RoleWatch } from "./role_watch.ts";
 
 /** Kernel events read in one turn. */
 const EVENTS_PER_TURN = 512;
@@ -48,6 +50,9 @@ export interface GatewayOptions {
   readonly troubles: RepeatLimit;
   /** Made by the caller, as its events go to `receive` and the node. */
   readonly peers: Peers;
+  readonly roles: RoleWatch;
+  /** undefined: there is nothing to demote. */
+  readonly preference: Preference | undefined;
 }
 
 export class Gateway {
@@ -62,6 +67,10 @@ export class Gateway {
   #guardAtMs = 0;
   /** Nothing is applied before: the kernel has failed. */
   #applyAtMs = 0;
+  /** The tracker has failed: it is asked again then. */
+  #lookAtMs = Infinity;
+  /** The demoter has failed: it is not tried before. */
+  #demoteAtMs = 0;
 
   constructor(private readonly options: GatewayOptions) {}
 
@@ -76,23 +85,27 @@ export class Gateway {
     const { node, poller, peers } = this.options;
     node.start();
     this.#perform(node.takeEffects());
+    this.#demote();
     while (this.#stopReason === undefined) {
       const ready = await poller.wait(this.#interests(), this.#timeout());
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
     peers.stop(this.#stopReason);
     this.#survive("take the guard away", () => this.options.guard.set([]));
+    this.#survive("leave the demotion behind", () => this.options.preference?.leave());
   }
 
   /** One turn: everything that is ready is done at once, within bounds. */
   turn(ready: ReadonlyMap<number, Readiness>): void {
     const { node, peers, clock, repeats, troubles } = this.options;
+    this.#track(ready);
     this.#readKernel();
     peers.ready(ready);
     this.#continueDump();
     this.#apply();
     node.tick(clock.bootMs());
-    this.#wakeAtMs = peers.tick();
+    this.#demote();
+    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs);
     this.#perform(node.takeEffects());
     for (const peer of peers.live()) this.#sendData(peer);
     repeats.flush(clock.bootMs());
@@ -100,9 +113,9 @@ export class Gateway {
   }
 
   #interests(): Interest[] {
-    const { kernel, peers } = this.options;
+    const { kernel, peers, roles } = this.options;
     const own = kernel.fd === undefined ? [] : [{ fd: kernel.fd, read: true, write: false }];
-    return [...own, ...peers.interests()];
+    return [...roles.interests(), ...own, ...peers.interests()];
   }
 
   #timeout(): number {
@@ -113,6 +126,23 @@ export class Gateway {
     const canApply = node.busy && this.#guardWanted === undefined && nowMs >= this.#applyAtMs;
     if (this.#moreEvents || canDump || canApply || hasData) return 0;
     return Math.max(0, Math.ceil(this.#wakeAtMs - nowMs));
+  }
+
+  /** First of all in a turn: what the role decides is decided by the true one. */
+  #track(ready: ReadonlyMap<number, Readiness>): void {
+    const { roles, clock } = this.options;
+    if (roles.isReady(ready) || clock.bootMs() >= this.#lookAtMs) {
+      const isWell = this.#survive("see whether this node is master", () => roles.look());
+      this.#lookAtMs = isWell ? Infinity : clock.bootMs() + RETRY_MS;
+    }
+    roles.settle();
+  }
+
+  #demote(): void {
+    const { preference, clock } = this.options;
+    if (preference === undefined || clock.bootMs() < this.#demoteAtMs) return;
+    const isWell = this.#survive("demote this node", () => preference.apply());
+    this.#demoteAtMs = isWell ? 0 : clock.bootMs() + RETRY_MS;
   }
 
   #readKernel(): void {
@@ -183,7 +213,7 @@ export class Gateway {
       act();
       return true;
     } catch (error) {
-      if (!(error instanceof SyscallError || error instanceof KernelReplyError)) throw error;
+      if (!isFailure(error)) throw error;
       const { repeats, clock } = this.options;
       repeats.once(`kernel: ${what}`, `cannot ${what}: ${error.message}`, clock.bootMs());
       return false;
@@ -207,4 +237,9 @@ export class Gateway {
     const { node, peers, clock } = this.options;
     if (peers.hasRoom(peer)) peers.send(peer, node.collect(peer, clock.bootMs(), COLLECT_BYTES));
   }
+}
+
+/** What a kernel may do without that the daemon has to end. */
+function isFailure(error: unknown): error is Error {
+  return error instanceof SyscallError || error instanceof KernelReplyError || error instanceof DecodeError;
 }

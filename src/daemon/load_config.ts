@@ -23,13 +23,6 @@ export function loadConfig(path: string, read: FileReader, userUid: number | und
   );
 }
 
-/** What this version cannot do yet; undefined: all that is configured is there. */
-export function notThereYet({ mode }: Config): string | undefined {
-  return mode !== undefined
-    ? undefined
-    : "following an interface is not there yet: lock the run state with mode master or mode slave";
-}
-
 /** The content of a file that may hold a secret, or what is wrong with it. */
 function readTrusted(path: string, read: FileReader, userUid: number | undefined): Uint8Array | string {
   try {

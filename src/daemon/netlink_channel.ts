@@ -6,6 +6,7 @@
 import { SyscallError } from "../errors.ts";
 import {
   type NetlinkMessage,
+  NLM_F_DUMP_INTR,
   NLM_F_MULTI,
   NLM_F_REQUEST,
   NLMSG_DONE,
@@ -38,6 +39,8 @@ export type NetlinkAnswer =
 const MOST_REQUESTS = 64;
 /** A datagram larger than this gets no further request; the socket's send buffer holds three of them. */
 const ENOUGH_BYTES = 48 * 1024;
+/** How often a dump is tried that changes interrupt. */
+const MOST_DUMPS = 5;
 /** Numbers start again at 1 beyond this, not within a part. */
 const HIGHEST_SEQ = 0x7fff_0000;
 
@@ -59,21 +62,32 @@ export class NetlinkChannel {
   }
 
   /**
-   * Sends a dump request and reads all of its answer; for tables that are small.
+   * Sends a dump request and reads all of its answer, again when the table has changed meanwhile; for tables that are
+   * small.
    *
    * @returns the messages (bodies are copies), or the errno with which the kernel refused.
-   * @throws {SyscallError}
+   * @throws {SyscallError} EINTR when it changes all the time.
    */
-  dump({ type, flags, body }: NetlinkRequest): readonly NetlinkMessage[] | number {
+  dump(request: NetlinkRequest): readonly NetlinkMessage[] | number {
+    for (let tries = 0; tries < MOST_DUMPS; tries++) {
+      const found = this.#dumpOnce(request);
+      if (found !== "interrupted") return found;
+    }
+    throw new SyscallError("read a netlink dump that is consistent", "EINTR", 4);
+  }
+
+  #dumpOnce({ type, flags, body }: NetlinkRequest): readonly NetlinkMessage[] | number | "interrupted" {
     const seq = this.#nextSeq();
     const writer = new Writer();
     writeMessage(writer, { type, flags: flags | NLM_F_REQUEST, seq, pid: this.portId }, body);
     this.socket.send(writer.finish());
     const found: NetlinkMessage[] = [];
+    let isInterrupted = false;
     for (const message of this.#answers()) {
       if (message.seq !== seq) continue;
+      isInterrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
       if (message.type === NLMSG_ERROR) return readVerdict(message).errno;
-      if (message.type === NLMSG_DONE) return readDone(message) || found;
+      if (message.type === NLMSG_DONE) return readDone(message) || (isInterrupted ? "interrupted" : found);
       if ((message.flags & NLM_F_MULTI) !== 0) found.push({ ...message, body: message.body.slice() });
     }
     throw new SyscallError("read a netlink dump to its end", "ENOBUFS", 105);

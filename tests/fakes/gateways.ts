@@ -2,11 +2,12 @@
 
 import { makeGateway } from "../../src/daemon/daemon.ts";
 import type { Gateway } from "../../src/daemon/gateway.ts";
+import { LockedTracker } from "../../src/daemon/locked_tracker.ts";
 import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import { resolveConfig } from "../../src/daemon/resolve_config.ts";
 import { KernelReplyError, SyscallError } from "../../src/errors.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
-import type { Guard, KernelChange, KernelResult, Role } from "../../src/ports.ts";
+import type { Demoter, Guard, KernelChange, KernelResult, RoleTracker } from "../../src/ports.ts";
 import { type Address, formatAddress } from "../../src/record/address.ts";
 import { encodeContent } from "../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../src/record/record.ts";
@@ -64,6 +65,9 @@ export interface DaemonOptions {
   readonly mode: "master" | "slave";
   /** Further statements of the configuration. */
   readonly more?: string;
+  /** Instead of the mode. */
+  readonly tracker?: RoleTracker;
+  readonly demoter?: Demoter;
 }
 
 /** One daemon, running. */
@@ -76,7 +80,8 @@ export class FakeDaemon {
   /** The longest that one turn has taken, in milliseconds of virtual time. */
   longestTurnMs = 0;
 
-  constructor(readonly world: World, { address, peers, mode, more = "" }: DaemonOptions) {
+  constructor(readonly world: World, options: DaemonOptions) {
+    const { address, peers, mode, more = "" } = options;
     const { clock, network } = world;
     const statements = [
       `mode ${mode}`,
@@ -87,7 +92,6 @@ export class FakeDaemon {
     ];
     const config = parseWith(statements.join("\n"));
     const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
-    const role: Role = mode === "master" ? "MASTER" : "SLAVE";
     this.kernel = new FakeKernel(clock);
     this.poller = world.poller();
     const transport = network.host(address);
@@ -99,7 +103,8 @@ export class FakeDaemon {
       listeners: resolved.listening.map((at) => transport.listen(at)),
       kernel: this.kernel,
       guard: this.guard,
-      tracker: { fd: undefined, current: () => role },
+      tracker: options.tracker ?? new LockedTracker(mode),
+      demoter: options.demoter,
       log: this.log,
       os: "test",
     });

@@ -1,0 +1,58 @@
+/**
+ * The keeper: a second process of this program that does what has to be done when the first one has died, however that
+ * happened. It knows by its standard input, which ends then; what it has heard there last is the first one's will.
+ */
+
+/** How long to wait before a keeper that has died is replaced. */
+const WAIT_MS = 1000;
+
+/** The first process's side: keeps a keeper running. */
+export class Keeper {
+  #will = "";
+  #input: WritableStreamDefaultWriter<Uint8Array> | undefined;
+
+  /** Starts it. `args` lead to `readWill` in the new process; `complain` is told when a keeper has died. */
+  constructor(readonly args: readonly string[], readonly complain: (text: string) => void) {
+    this.#keep();
+  }
+
+  /** Tells the keeper a new will, one character; the last one counts. */
+  tell(will: string): void {
+    if (will === this.#will) return;
+    this.#will = will;
+    this.#send();
+  }
+
+  #send(): void {
+    // a keeper that has died is replaced, and the next one is told again
+    this.#input?.write(new TextEncoder().encode(this.#will)).catch(() => {});
+  }
+
+  async #keep(): Promise<never> {
+    for (;;) {
+      try {
+        const streams = { stdin: "piped", stdout: "null", stderr: "null" } as const;
+        const args = [...this.args];
+        const child = new Deno.Command(Deno.execPath(), { args, detached: true, ...streams }).spawn();
+        this.#input = child.stdin.getWriter();
+        this.#send();
+        const { code } = await child.status;
+        this.complain(`the keeper has ended with status ${code}: starting another one`);
+      } catch (error) { // the program has been moved, no memory …
+        this.complain(`cannot start the keeper: ${error}`);
+      }
+      this.#input = undefined;
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    }
+  }
+}
+
+/** The keeper's side: waits for the end of the first process. @returns its last will, one character, or "". */
+export async function readWill(): Promise<string> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  let will = "";
+  for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    will = text.at(-1) ?? will;
+  }
+  return will;
+}
