@@ -9,9 +9,12 @@ import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import type { Clock, KernelChange, KernelResult, Role } from "../../src/ports.ts";
 import type { Message } from "../../src/wire/native/message.ts";
 import { addr } from "../fakes/records.ts";
+import { describeChange, describeEvent, describeMessage, type Trace } from "./trace.ts";
 
 /** Address that makes an SA or policy local to the world's nodes. */
 export const LOCAL_ENDPOINT = addr("203.0.113.1");
+
+const START_MS = 1_000_000;
 
 /** reqid that the kernel of the last node refuses. */
 export const REFUSED_REQID = 13;
@@ -68,14 +71,19 @@ export class Gateway {
 }
 
 export class World {
-  nowMs = 1_000_000;
+  nowMs = START_MS;
   readonly random: () => number;
   readonly gateways: Gateway[];
   readonly #sessions = new Map<string, Session>();
   readonly #cut = new Set<string>();
   #starts = 0;
 
-  constructor(seed: number, count: number, readonly flushMode: "startup" | "sync") {
+  constructor(
+    seed: number,
+    count: number,
+    readonly flushMode: "startup" | "sync",
+    private readonly trace?: Trace,
+  ) {
     this.random = randomOf(seed);
     const clock = { bootMs: () => this.nowMs, wallSeconds: () => Math.floor(this.nowMs / 1000) };
     const sweeps = flushMode === "startup";
@@ -85,12 +93,18 @@ export class World {
     );
   }
 
+  /** Adds to the trace, if somebody reads it. */
+  tell(who: string, what: string): void {
+    this.trace?.(`${((this.nowMs - START_MS) / 1000).toFixed(2).padStart(6)} ${who.padEnd(6)} ${what}`);
+  }
+
   pick<T>(list: readonly T[]): T {
     return list[Math.floor(this.random() * list.length)]!;
   }
 
   start(gateway: Gateway): void {
     if (gateway.node !== undefined) return;
+    this.tell(gateway.name, "starts");
     gateway.kernel.readEvents(Infinity); // a new socket hears nothing of the past
     gateway.node = new Node({
       nodeId: (++this.#starts * 7919 % 65536).toString(16).padStart(32, "0"),
@@ -105,21 +119,25 @@ export class World {
   }
 
   crash(gateway: Gateway): void {
+    this.tell(gateway.name, "crashes");
     gateway.node = undefined;
     gateway.dumpAtMs = undefined;
     for (const other of this.gateways) if (other !== gateway) this.#breakSession(gateway, other);
   }
 
   setRole(gateway: Gateway, role: Role): void {
+    this.tell(gateway.name, `role ${role}`);
     gateway.role = role;
     gateway.node?.setRole(role, "tracker", this.nowMs);
   }
 
   cut(a: Gateway, b: Gateway): void {
+    this.tell("world", `cuts ${linkOf(a, b)}`);
     this.#cut.add(linkOf(a, b));
   }
 
   healAll(): void {
+    this.tell("world", "heals all links");
     this.#cut.clear();
   }
 
@@ -138,6 +156,7 @@ export class World {
         if (this.#cut.has(link)) {
           if (this.random() < 0.05) this.#breakSession(a, b); // noticed after a while, not at once
         } else if (a.node && b.node && !this.#sessions.has(link) && this.random() < 0.1) {
+          this.tell("world", `session ${link}`);
           this.#sessions.set(link, { flying: new Map([[a.name, []], [b.name, []]]) });
           a.node.peerUp(b.name, b.node.settings.nodeId, false);
           b.node.peerUp(a.name, a.node.settings.nodeId, false);
@@ -148,6 +167,7 @@ export class World {
 
   #breakSession(a: Gateway, b: Gateway): void {
     if (!this.#sessions.delete(linkOf(a, b))) return;
+    this.tell("world", `session ${linkOf(a, b)} breaks`);
     a.node?.peerDown(b.name, this.nowMs);
     b.node?.peerDown(a.name, this.nowMs);
   }
@@ -157,9 +177,15 @@ export class World {
     if (node === undefined || this.random() < 0.2) return; // a slow turn
     for (const other of this.gateways) if (other !== gateway) this.#deliver(gateway, other);
     if (gateway.node !== node) return;
-    for (const event of kernel.readEvents(8)) node.kernelEvent(event, this.nowMs);
+    for (const event of kernel.readEvents(8)) {
+      if (this.trace) this.tell(gateway.name, `kernel: ${describeEvent(event)}`);
+      node.kernelEvent(event, this.nowMs);
+    }
     if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
-    node.applied(kernel.apply(node.nextChanges(4, this.nowMs)));
+    const changes = node.nextChanges(4, this.nowMs);
+    const results = kernel.apply(changes);
+    if (this.trace) changes.forEach((one, i) => this.tell(gateway.name, describeChange(one, results[i]!)));
+    node.applied(results);
     node.tick(this.nowMs);
     this.#effects(gateway, node);
     for (const other of this.gateways) {
@@ -171,6 +197,7 @@ export class World {
     const records = gateway.kernel.continueDump();
     if (records === undefined) return;
     gateway.dumpAtMs = undefined;
+    this.tell(gateway.name, `dump of ${records.length} records`);
     node.dumped(records, this.nowMs);
   }
 
@@ -183,7 +210,7 @@ export class World {
         this.#send(gateway, this.#named(effect.peer), effect.message);
       } else if (effect.kind === "close") {
         throw new Error(`${gateway.name} closes ${effect.peer}: ${effect.reason}`);
-      }
+      } else this.tell(gateway.name, `log: ${effect.text}`);
     }
   }
 
@@ -198,6 +225,7 @@ export class World {
     const queue = this.#sessions.get(link)?.flying.get(to.name);
     while (queue?.[0] !== undefined && queue[0].atMs <= this.nowMs && !this.#cut.has(link)) {
       const { message, epoch } = queue.shift()!;
+      if (this.trace) this.tell(to.name, `from ${from.name}: ${describeMessage(message)}`);
       try {
         this.#receive(to, from, message, epoch);
       } catch (error) {
