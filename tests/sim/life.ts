@@ -37,7 +37,7 @@ export function simulate(seed: number, trace?: Trace): void {
     for (const [i, gateway] of world.gateways.entries()) check(gateway, master, locals[i]!);
   } catch (error) {
     const again = `.ci/deno run tests/sim/one.ts ${seed}`;
-    throw new Error(`seed ${seed}: ${error}\nwith a trace: ${again}`, { cause: error });
+    throw new Error(`seed ${seed} (with a trace: ${again}): ${error}`, { cause: error });
   }
 }
 
