@@ -52,7 +52,8 @@ export function readOwnedFile(libc: Libc, path: string): OwnedFile {
   }
 }
 
-function readStatus(libc: Libc, fd: OwnedFd, path: string): { uid: number; mode: number } {
+/** Owner and mode, with the bits that tell its kind, of an open file. @throws {SyscallError} */
+export function readStatus(libc: Libc, fd: OwnedFd, path: string): { uid: number; mode: number } {
   const call = `get the owner of "${path}"`;
   if (libc.c.statx === null) throw libc.errorNamed(call, "ENOSYS");
   const status = new Uint8Array(statx.size);

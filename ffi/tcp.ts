@@ -3,13 +3,13 @@
  * Deno's own TCP can neither drop a peer that has stopped reading nor choose a local address or IPv6 only.
  */
 
-import type { Connection, Fd, ListenAddress, Listener, Received, Transport } from "../src/ports.ts";
+import type { Connection, Fd, ListenAddress, Listener, Transport } from "../src/ports.ts";
 import { type Address, formatAddress } from "../src/record/address.ts";
 import { type OwnedFd, ownFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
-import { unshared } from "./memory.ts";
 import { decodeSockaddr, encodeSockaddr, SOCKADDR_STORAGE_BYTES } from "./sockaddr.ts";
 import { boundAddress, getOption, openSocket, orClose, setOption } from "./socket.ts";
+import { FfiStream } from "./stream.ts";
 
 const BACKLOG = 128;
 /** accept(2) reports errors of the connection that it would have given; the next one may be fine. */
@@ -112,17 +112,11 @@ export class FfiListener implements Listener {
 }
 
 /** A connection. After `drop` or `close` every call throws a SyscallError (EBADF), but `fd` can still be read. */
-export class FfiConnection implements Connection {
-  readonly fd: Fd;
-  readonly #libc: Libc;
-  readonly #owned: OwnedFd;
+export class FfiConnection extends FfiStream implements Connection {
   #connecting: boolean;
-  #buffer = new Uint8Array(0);
 
   constructor(libc: Libc, owned: OwnedFd, readonly remote: Address, connecting: boolean) {
-    this.#libc = libc;
-    this.#owned = owned;
-    this.fd = owned.number;
+    super(libc, owned);
     this.#connecting = connecting;
   }
 
@@ -133,49 +127,25 @@ export class FfiConnection implements Connection {
 
   /** As the port says; `EINPROGRESS` when asked before poll said writable. */
   finishConnect(): string | undefined {
-    const { SOL_SOCKET, SO_ERROR } = this.#libc.constants;
-    const code = getOption(this.#libc, this.#owned, SOL_SOCKET, SO_ERROR, "the outcome of a connect");
+    const { SOL_SOCKET, SO_ERROR } = this.libc.constants;
+    const code = getOption(this.libc, this.owned, SOL_SOCKET, SO_ERROR, "the outcome of a connect");
     if (code === 0 && !this.#hasPeer()) return "EINPROGRESS";
     this.#connecting = false;
-    return code === 0 ? undefined : this.#libc.nameOf(code);
-  }
-
-  send(bytes: Uint8Array): number | "closed" {
-    const { c, constants } = this.#libc;
-    const flags = constants.MSG_DONTWAIT | constants.MSG_NOSIGNAL;
-    const sent = c.send(this.#owned.use(), unshared(bytes), BigInt(bytes.length), flags);
-    if (sent >= 0n) return Number(sent);
-    return isFull(this.#libc.errno()) ? 0 : "closed";
-  }
-
-  /** As the port says; the end of the stream has the reason `EOF`. */
-  receive(limit: number): Received {
-    if (limit <= 0) return { kind: "empty" }; // recv(2) of nothing would look like the end of the stream
-    const { c, constants } = this.#libc;
-    if (this.#buffer.length < limit) this.#buffer = new Uint8Array(limit);
-    const result = c.recv(this.#owned.use(), this.#buffer, BigInt(limit), constants.MSG_DONTWAIT);
-    if (result > 0n) return { kind: "data", bytes: this.#buffer.subarray(0, Number(result)) };
-    if (result === 0n) return { kind: "closed", reason: "EOF" };
-    const errno = this.#libc.errno();
-    return isFull(errno) ? { kind: "empty" } : { kind: "closed", reason: errno };
+    return code === 0 ? undefined : this.libc.nameOf(code);
   }
 
   drop(): void {
     const linger = new Int32Array([1, 0]); // struct linger: on, 0 seconds
-    const { SOL_SOCKET, SO_LINGER } = this.#libc.constants;
-    const result = this.#libc.c.setsockopt(this.#owned.use(), SOL_SOCKET, SO_LINGER, linger, 8);
-    const failure = result === -1 ? this.#libc.error("set SO_LINGER") : undefined;
-    this.#owned.close();
+    const { SOL_SOCKET, SO_LINGER } = this.libc.constants;
+    const result = this.libc.c.setsockopt(this.owned.use(), SOL_SOCKET, SO_LINGER, linger, 8);
+    const failure = result === -1 ? this.libc.error("set SO_LINGER") : undefined;
+    this.owned.close();
     if (failure !== undefined) throw failure;
-  }
-
-  close(): void {
-    this.#owned.close();
   }
 
   #hasPeer(): boolean {
     const name = new Uint8Array(SOCKADDR_STORAGE_BYTES);
-    return this.#libc.c.getpeername(this.#owned.use(), name, new Uint32Array([name.length])) === 0;
+    return this.libc.c.getpeername(this.owned.use(), name, new Uint32Array([name.length])) === 0;
   }
 }
 
@@ -196,8 +166,4 @@ function bindTo(libc: Libc, fd: OwnedFd, at: ListenAddress, call: string): void 
 
 function setNoDelay(libc: Libc, fd: OwnedFd): void {
   setOption(libc, fd, libc.constants.IPPROTO_TCP, libc.constants.TCP_NODELAY, 1, "TCP_NODELAY");
-}
-
-function isFull(errno: string): boolean {
-  return errno === "EAGAIN" || errno === "EINTR";
 }

@@ -42,6 +42,11 @@ export class PeerError extends Error {
   }
 }
 
+/** An IKE daemon has not done what it was asked to. Handled by who asked: ask again later. */
+export class IkeError extends Error {
+  override readonly name = "IkeError";
+}
+
 /** A system call failed. `errno` is the name (`ENOBUFS`), `code` the number on this system. */
 export class SyscallError extends Error {
   override readonly name = "SyscallError";

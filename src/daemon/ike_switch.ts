@@ -1,0 +1,104 @@
+/**
+ * Sees to it that an IKE daemon carries out the last order: tries until it is done or overtaken by the next order,
+ * 0.5 to 10 s apart, and never waits. The gateway gives the orders and calls `tick` after every poll.
+ */
+
+import { DecodeError, IkeError, SyscallError } from "../errors.ts";
+import type { Log } from "../log/verbosity.ts";
+import type { Fd, IkeControl, IkeOrder, Interest, Readiness } from "../ports.ts";
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 10_000;
+
+const NOTHING_READY: ReadonlyMap<Fd, Readiness> = new Map();
+
+export class IkeSwitch {
+  #order: IkeOrder | undefined;
+  #isTrying = false;
+  /** When the next try begins or, while one is under way, when it is given up. */
+  #atMs = Infinity;
+  #retryMs = FIRST_RETRY_MS;
+  /** What was said last of this order: nothing is said twice. */
+  #said = "";
+
+  constructor(private readonly control: IkeControl, private readonly log: Log) {}
+
+  /** From now on the daemon is to do this. An order for what it is to do already changes nothing. */
+  give(order: IkeOrder, nowMs: number): void {
+    if (order.duty === this.#order?.duty) return;
+    this.#stopTrying();
+    this.#order = order;
+    this.#said = "";
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#atMs = nowMs;
+  }
+
+  /** The daemon is left to itself: what was taken from it is given back, if anything was. */
+  leave(nowMs: number): void {
+    if (this.control.owes) this.give({ duty: "left", epoch: 0 }, nowMs);
+    else this.#atMs = Infinity;
+  }
+
+  /** Whether nothing is left to be tried. */
+  get isIdle(): boolean {
+    return this.#atMs === Infinity;
+  }
+
+  get interests(): readonly Interest[] {
+    const { interest } = this.control;
+    return this.#isTrying && interest !== undefined ? [interest] : [];
+  }
+
+  /** Does what is due and what descriptors are ready for. @returns when to be called again at the latest. */
+  tick(nowMs: number, ready = NOTHING_READY): number {
+    try {
+      this.#proceed(nowMs, ready);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#fail(error.message, nowMs);
+    }
+    return this.#atMs;
+  }
+
+  #proceed(nowMs: number, ready: ReadonlyMap<Fd, Readiness>): void {
+    const order = this.#order;
+    if (order === undefined || !this.#isTrying && nowMs < this.#atMs) return;
+    const { control } = this;
+    const isHeard = control.interest !== undefined && ready.has(control.interest.fd);
+    if (isHeard || !this.#isTrying) this.#atMs = nowMs + control.patienceMs;
+    if (!this.#isTrying) {
+      this.#isTrying = true;
+      control.begin(order);
+    }
+    if (control.proceed()) this.#succeed(order, nowMs);
+    else if (nowMs >= this.#atMs) throw new IkeError(`no answer for ${control.patienceMs / 1000} s`);
+  }
+
+  #succeed(order: IkeOrder, nowMs: number): void {
+    this.#stopTrying();
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#atMs = nowMs + this.control.repeatMs(order);
+    this.#say("state", `${this.control.name} is ${order.duty}`);
+  }
+
+  #fail(reason: string, nowMs: number): void {
+    this.#stopTrying();
+    this.#atMs = nowMs + this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+    this.#say("error", `${this.control.name} is not ${this.#order?.duty} yet, trying again: ${reason}`);
+  }
+
+  #stopTrying(): void {
+    this.control.cancel();
+    this.#isTrying = false;
+  }
+
+  #say(level: "state" | "error", text: string): void {
+    if (text !== this.#said) this.log[level](text);
+    this.#said = text;
+  }
+}
+
+function isFailure(error: unknown): error is Error {
+  return [SyscallError, DecodeError, IkeError].some((kind) => error instanceof kind);
+}
