@@ -9,6 +9,7 @@ import { makeGateway } from "./src/daemon/daemon.ts";
 import { DEMOTED, FileDemoter } from "./src/daemon/file_demoter.ts";
 import { loadConfig } from "./src/daemon/load_config.ts";
 import { LockedTracker } from "./src/daemon/locked_tracker.ts";
+import { openIke } from "./src/daemon/open_ike.ts";
 import { MemoryKernel } from "./src/daemon/memory_kernel.ts";
 import { type Listening, resolveConfig, ResolveError, type Resolver } from "./src/daemon/resolve_config.ts";
 import { RuleGuard } from "./src/daemon/guard.ts";
@@ -21,11 +22,13 @@ import { type Log, openLog } from "./src/log/verbosity.ts";
 import type { Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
 import { replaceFile } from "./ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "./ffi/clock.ts";
+import { FfiCommandRunner } from "./ffi/command.ts";
 import { adoptReadyFd, reportReady, spawnDetached } from "./ffi/daemonise.ts";
 import { effectiveUserId, findAccount } from "./ffi/identity.ts";
 import { interfaceIndex, interfaceName, listInterfaceAddresses } from "./ffi/interfaces.ts";
 import { Keeper, readWill } from "./ffi/keeper.ts";
 import { type Libc, openLibc } from "./ffi/libc.ts";
+import { FfiLocalDoors } from "./ffi/local.ts";
 import { openNetlink } from "./ffi/netlink.ts";
 import { readOwnedFile } from "./ffi/owned_file.ts";
 import { FfiPoller } from "./ffi/poll.ts";
@@ -116,16 +119,22 @@ async function run(
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
   const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
+  const poller = new FfiPoller(libc);
   const gateway = makeGateway(config, resolved, {
     clock: new SystemClock(libc),
     random: new SystemRandom(),
-    poller: new FfiPoller(libc),
+    poller,
     transport,
     listeners,
     kernel,
     guard,
     tracker,
     demoter: openDemoter(libc, config, keeper),
+    ike: openIke(config.control, {
+      doors: new FfiLocalDoors(libc),
+      runner: new FfiCommandRunner(libc, () => poller.wake()),
+      log,
+    }),
     log,
     os: Deno.build.os,
   });

@@ -8,6 +8,7 @@ import type {
   Clock,
   Demoter,
   Guard,
+  IkeControl,
   KernelIpsec,
   Listener,
   Poller,
@@ -18,6 +19,8 @@ import type {
 import { equalBytes } from "../record/address.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
 import { Gateway } from "./gateway.ts";
+import { IkeOrders } from "./ike_orders.ts";
+import { IkeSwitch } from "./ike_switch.ts";
 import { Peers } from "./peers.ts";
 import { Preference } from "./preference.ts";
 import type { Resolved } from "./resolve_config.ts";
@@ -38,6 +41,8 @@ export interface DaemonPorts {
   readonly tracker: RoleTracker;
   /** undefined: there is nothing to demote. */
   readonly demoter?: Demoter;
+  /** The IKE daemons that are told whether to act; none when undefined. */
+  readonly ike?: readonly IkeControl[];
   readonly log: Log;
   /** Name of the system, for HELLO. */
   readonly os: string;
@@ -95,6 +100,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const roles = new RoleWatch({ tracker, node, clock });
   roles.look();
   const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
+  const ike = new IkeOrders((ports.ike ?? []).map((control) => new IkeSwitch(control, log)), clock);
   const repeats = refusals;
   return new Gateway({
     node,
@@ -108,6 +114,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     peers,
     roles,
     preference,
+    ike,
   });
 }
 

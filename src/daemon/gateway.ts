@@ -20,6 +20,7 @@ import type {
 } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
+import type { IkeOrders } from "./ike_orders.ts";
 import type { Peers } from "./peers.ts";
 import type { Preference } from "./preference.ts";
 import type { RoleWatch } from "./role_watch.ts";
@@ -53,6 +54,7 @@ export interface GatewayOptions {
   readonly roles: RoleWatch;
   /** undefined: there is nothing to demote. */
   readonly preference: Preference | undefined;
+  readonly ike: IkeOrders;
 }
 
 export class Gateway {
@@ -93,6 +95,7 @@ export class Gateway {
     peers.stop(this.#stopReason);
     this.#survive("take the guard away", () => this.options.guard.set([]));
     this.#survive("leave the demotion behind", () => this.options.preference?.leave());
+    await this.options.ike.leave(poller);
   }
 
   /** One turn: everything that is ready is done at once, within bounds. */
@@ -105,7 +108,7 @@ export class Gateway {
     this.#apply();
     node.tick(clock.bootMs());
     this.#demote();
-    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs);
+    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready));
     this.#perform(node.takeEffects());
     for (const peer of peers.live()) this.#sendData(peer);
     repeats.flush(clock.bootMs());
@@ -113,9 +116,9 @@ export class Gateway {
   }
 
   #interests(): Interest[] {
-    const { kernel, peers, roles } = this.options;
+    const { kernel, peers, roles, ike } = this.options;
     const own = kernel.fd === undefined ? [] : [{ fd: kernel.fd, read: true, write: false }];
-    return [...roles.interests(), ...own, ...peers.interests()];
+    return [...roles.interests(), ...own, ...peers.interests(), ...ike.interests];
   }
 
   #timeout(): number {
@@ -143,6 +146,14 @@ export class Gateway {
     if (preference === undefined || clock.bootMs() < this.#demoteAtMs) return;
     const isWell = this.#survive("demote this node", () => preference.apply());
     this.#demoteAtMs = isWell ? 0 : clock.bootMs() + RETRY_MS;
+  }
+
+  /** An IKE daemon may act when nothing keeps it from sending any more. @returns when to come back at the latest. */
+  #orderIke(ready: ReadonlyMap<number, Readiness>): number {
+    const { ike, node: { membership: { role, epoch } } } = this.options;
+    if (role !== "MASTER") ike.give({ duty: "passive", epoch });
+    else if (this.#guardWanted === undefined) ike.give({ duty: "active", epoch });
+    return ike.tick(ready);
   }
 
   #readKernel(): void {
