@@ -27,6 +27,7 @@ import {
   type IkeChoice,
   type ListenStatement,
   type PeerStatement,
+  type Protocol,
   type SharedKey,
 } from "./config.ts";
 import { quoteWord } from "./quote_word.ts";
@@ -38,7 +39,8 @@ const FLUSH_MODES = ["startup", "never", "sync"] as const;
 const MODES = ["master", "slave", "skipslave"] as const;
 const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
 const CONTROLS = [...DAEMONS, "strongswan", "exec"] as const;
-const KERNELS = ["auto", "xfrm", "pfkey", "memory"] as const;
+const KERNELS = ["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const;
+const PROTOCOLS = ["native", "classic"] as const;
 
 /** Stands for a key that is missing or wrong, so that the other checks go on; no Config with it gets out. */
 const NO_KEY: SharedKey = { kind: "hex", bytes: new Uint8Array(0) };
@@ -73,6 +75,7 @@ function orderOf({ line }: Mistake): number {
 function makeConfig(file: string, context: Context): Config {
   const mode = checkMode(context);
   const sharedKey = checkSharedKey(context);
+  const protocol = checkWord(context, "protocol", PROTOCOLS);
   const config: Config = {
     file,
     ...checkInterface(context),
@@ -80,7 +83,8 @@ function makeConfig(file: string, context: Context): Config {
     flushMode: checkWord(context, "flushmode", FLUSH_MODES),
     listen: checkListen(context),
     ...mode,
-    peers: checkPeers(context),
+    protocol,
+    peers: checkPeers(context, protocol),
     sharedKey,
     allowWeakKey: context.allowWeak,
     control: checkControl(context),
@@ -142,7 +146,7 @@ function checkDemote(context: Context): DemoteFile | undefined {
 
 function checkWord<T extends string>(
   context: Context,
-  kind: "flushmode" | "kernel",
+  kind: "flushmode" | "kernel" | "protocol",
   known: readonly [T, ...T[]],
 ): T {
   const setting = single(context, kind);
@@ -221,10 +225,10 @@ function canonical(target: string): string {
 }
 
 /** A peer that is given again in the same way counts once. */
-function checkPeers(context: Context): readonly PeerStatement[] {
+function checkPeers(context: Context, protocol: Protocol): readonly PeerStatement[] {
   const peers = new Map<string, { peer: PeerStatement; line: number }>();
   for (const setting of settingsOf(context, "peer")) {
-    const peer = checkPeer(context, setting);
+    const peer = checkPeer(context, setting, protocol);
     if (peer === undefined) continue;
     const earlier = peers.get(canonical(peer.target));
     if (earlier === undefined) peers.set(canonical(peer.target), { peer, line: setting.line });
@@ -236,20 +240,38 @@ function checkPeers(context: Context): readonly PeerStatement[] {
   return [...peers.values()].map(({ peer }) => peer);
 }
 
-function checkPeer(context: Context, setting: SettingOf<"peer">): PeerStatement | undefined {
-  const { line, target, port, key, role } = setting;
+function checkPeer(
+  context: Context,
+  setting: SettingOf<"peer">,
+  ofNode: Protocol,
+): PeerStatement | undefined {
+  const { line, target, port, key, role, protocol } = setting;
   const address = parseAddress(target);
   const any = address && isAnyAddress(address) ? "all zeros is nobody's address" : undefined;
   const accepted = accept(context, line, "peer", hostProblem(target, false), any);
   const where = `peer ${quoteWord(target)}`;
-  const roleProblem = role === undefined ? undefined : choiceProblem(role, ["slave"]);
-  accept(context, line, where, portProblem(port), roleProblem && `the role ${roleProblem}`);
+  const problems = [wordProblem("role", role, ["slave"]), wordProblem("protocol", protocol, PROTOCOLS)];
+  accept(context, line, where, portProblem(port), ...problems);
   const sharedKey = key === undefined ? undefined : checkKey(context, line, `${where}: sharedkey`, key);
-  return accepted ? { target, port: portNumber(port), sharedKey, slaveOnly: role === "slave" } : undefined;
+  if (!accepted) return undefined;
+  return {
+    target,
+    port: portNumber(port),
+    sharedKey,
+    slaveOnly: role === "slave",
+    protocol: PROTOCOLS.find((word) => word === protocol) ?? ofNode,
+  };
+}
+
+/** What is wrong with the word of an option, which need not be there. */
+function wordProblem(what: string, word: string | undefined, known: readonly string[]): string | undefined {
+  const problem = word === undefined ? undefined : choiceProblem(word, known);
+  return problem === undefined ? undefined : `the ${what} ${problem}`;
 }
 
 function samePeer(a: PeerStatement, b: PeerStatement): boolean {
-  return a.port === b.port && a.slaveOnly === b.slaveOnly && sameKey(a.sharedKey, b.sharedKey);
+  return a.port === b.port && a.slaveOnly === b.slaveOnly && a.protocol === b.protocol &&
+    sameKey(a.sharedKey, b.sharedKey);
 }
 
 function sameKey(a: SharedKey | undefined, b: SharedKey | undefined): boolean {

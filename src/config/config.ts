@@ -28,10 +28,15 @@ export interface PeerStatement {
   readonly sharedKey: SharedKey | undefined;
   /** Never take data from this peer. */
   readonly slaveOnly: boolean;
+  readonly protocol: Protocol;
 }
 
+/** What is spoken with a peer: ours, or that of OpenBSD's sasyncd. */
+export type Protocol = "native" | "classic";
+
 export type FlushMode = "startup" | "never" | "sync";
-export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory";
+/** `memory openbsd`: the classic protocol carries the records as messages of OpenBSD's PF_KEY. */
+export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory" | "memory openbsd";
 
 /** `control`: which IKE daemon is told to be active or passive. */
 export type IkeChoice =
@@ -70,6 +75,8 @@ export interface Config {
   /** undefined: follow the interface. */
   readonly mode: "master" | "slave" | undefined;
   readonly skipSlave: boolean;
+  /** Of the peers that do not have their own. */
+  readonly protocol: Protocol;
   readonly peers: readonly PeerStatement[];
   readonly sharedKey: SharedKey;
   readonly allowWeakKey: boolean;

@@ -16,7 +16,8 @@ export function printConfig(config: Config): string {
     ...(config.listen.length === 0 ? ["# listen on all local addresses"] : config.listen.map(printListen)),
     ...(config.mode === undefined ? [] : [`mode ${config.mode}`]),
     ...(config.skipSlave ? ["mode skipslave"] : []),
-    ...config.peers.map(printPeer),
+    `protocol ${config.protocol}`,
+    ...config.peers.map((peer) => printPeer(peer, config)),
     `# ${printKey(config.sharedKey)}`,
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
     `control ${printControl(config.control)}`,
@@ -50,9 +51,10 @@ function printListen({ target, family, port }: ListenStatement): string {
   return `listen on ${target}${inet} port ${port}`;
 }
 
-function printPeer({ target, port, sharedKey, slaveOnly }: PeerStatement): string {
+function printPeer({ target, port, sharedKey, slaveOnly, protocol }: PeerStatement, node: Config): string {
+  const own = protocol === node.protocol ? "" : ` protocol ${protocol}`;
   const key = sharedKey === undefined ? "" : ` # ${printKey(sharedKey)}`;
-  return `peer ${target} port ${port}${slaveOnly ? " role slave" : ""}${key}`;
+  return `peer ${target} port ${port}${slaveOnly ? " role slave" : ""}${own}${key}`;
 }
 
 function printKey({ kind, bytes }: SharedKey): string {

@@ -16,6 +16,7 @@ export type WordKind =
   | "flushmode"
   | "mode"
   | "kernel"
+  | "protocol"
   | "shared"
   | "exclude";
 
@@ -43,6 +44,7 @@ type Statement =
     readonly port: string | undefined;
     readonly key: KeySource | undefined;
     readonly role: string | undefined;
+    readonly protocol: string | undefined;
   };
 
 /** One statement, its values as written. `line` counts from 1; 0 where it is not known. */

@@ -21,10 +21,11 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   flushmode: valued("flushmode"),
   listen: { options: ["inet", "inet6", "port"], parse: parseListen },
   mode: valued("mode", ["master", "slave", "skipslave"]),
-  peer: { options: ["port", "sharedkey", "role"], parse: parsePeer },
+  peer: { options: ["port", "sharedkey", "role", "protocol"], parse: parsePeer },
+  protocol: valued("protocol"),
   sharedkey: { options: [], parse: parseSharedKey },
   control: { options: ["strongswan", "socket", "exec"], parse: parseControl },
-  kernel: valued("kernel"),
+  kernel: { options: ["openbsd"], parse: parseKernel },
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
   demote: { options: ["file", "weight"], parse: parseDemote },
@@ -94,15 +95,26 @@ function parseCommand(cursor: Cursor): string {
   return text.slice(1, -1);
 }
 
+/** `memory` may be told whose messages the classic protocol is to carry. */
+function parseKernel(cursor: Cursor, line: number): Setting {
+  const kernel = cursor.value();
+  const dialect = kernel === "memory" ? cursor.option("openbsd") : undefined;
+  return { kind: "kernel", line, value: dialect === undefined ? kernel : `${kernel} ${dialect}` };
+}
+
 /** The options come in any order, each at most once. */
 function parsePeer(cursor: Cursor, line: number): Setting {
   const target = cursor.operand("an address");
-  const given: { port?: string; key?: KeySource; role?: string } = {};
+  let port: string | undefined;
+  let key: KeySource | undefined;
+  let role: string | undefined;
+  let protocol: string | undefined;
   while (true) {
-    if (given.port === undefined && isNext(cursor, "port")) given.port = parsePort(cursor);
-    else if (isPeerKey(cursor)) given.key = parsePeerKey(cursor, given.key);
-    else if (given.role === undefined && cursor.option("role")) given.role = cursor.value();
-    else return { kind: "peer", line, target, port: given.port, key: given.key, role: given.role };
+    if (port === undefined && isNext(cursor, "port")) port = parsePort(cursor);
+    else if (isOnLine(cursor, "sharedkey")) key = parsePeerKey(cursor, key);
+    else if (role === undefined && cursor.option("role")) role = cursor.value();
+    else if (isOnLine(cursor, "protocol")) protocol = parsePeerProtocol(cursor, protocol);
+    else return { kind: "peer", line, target, port, key, role, protocol };
   }
 }
 
@@ -111,17 +123,23 @@ function isNext(cursor: Cursor, text: string): boolean {
 }
 
 /**
- * `sharedkey` is a statement too, and a newline is only white space: so it belongs to the peer unless it begins a
- * line, which keeps every file of the original (one statement a line) what it was.
+ * `sharedkey` and `protocol` are statements too, and a newline is only white space: so they belong to the peer unless
+ * they begin a line, which keeps every file of the original (one statement a line) what it was.
  */
-function isPeerKey(cursor: Cursor): boolean {
-  return isNext(cursor, "sharedkey") && cursor.peek()?.first === false;
+function isOnLine(cursor: Cursor, text: string): boolean {
+  return isNext(cursor, text) && cursor.peek()?.first === false;
 }
 
 function parsePeerKey(cursor: Cursor, earlier: KeySource | undefined): KeySource {
   if (earlier !== undefined) throw new StatementError("sharedkey is given twice");
   cursor.take();
   return parseKey(cursor);
+}
+
+function parsePeerProtocol(cursor: Cursor, earlier: string | undefined): string {
+  if (earlier !== undefined) throw new StatementError("protocol is given twice");
+  cursor.take();
+  return cursor.value();
 }
 
 function parseSharedKey(cursor: Cursor, line: number): Setting {

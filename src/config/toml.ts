@@ -52,6 +52,7 @@ class TomlReader implements ParsedSettings {
       skipslave: this.#flag((line) => ({ kind: "mode", line, value: "skipslave" })),
       control: (value, path) => this.#control(value, path),
       kernel: this.#word("kernel"),
+      protocol: this.#word("protocol"),
       sharedkey: (value, path) => {
         const key = this.#key(value, path);
         if (key !== undefined) this.settings.push({ kind: "sharedkey", line: this.#lineOf(path), key });
@@ -119,13 +120,12 @@ class TomlReader implements ParsedSettings {
   #peer(entry: unknown, path: string): void {
     let key: KeySource | undefined;
     const readKey: ReadKey = (value, place) => key = this.#key(value, place);
-    const given = this.#fields(entry, path, { address: "string", port: "integer", role: "string" }, {
-      sharedkey: readKey,
-    });
+    const types = { address: "string", port: "integer", role: "string", protocol: "string" } as const;
+    const given = this.#fields(entry, path, types, { sharedkey: readKey });
     if (given === undefined) return;
-    const { address: target, port, role } = given;
+    const { address: target, port, role, protocol } = given;
     if (target === undefined) this.#report(path, "address is missing");
-    else this.settings.push({ kind: "peer", line: this.#lineOf(path), target, port, key, role });
+    else this.settings.push({ kind: "peer", line: this.#lineOf(path), target, port, key, role, protocol });
   }
 
   /** A key is a string, or a table `{ file = "/path" }`. */

@@ -5,8 +5,9 @@ group ipsec
 flushmode never
 listen on 192.0.2.1 listen on carp1 inet6 port 5000
 mode skipslave
+protocol classic
 peer 192.0.2.2
-peer gw3.example.org port 501 role slave sharedkey 0x000102030405060708090a0b0c0d0e0f
+peer gw3.example.org port 501 role slave protocol native sharedkey 0x000102030405060708090a0b0c0d0e0f
 sharedkey pQ7xLm2Zr9Tb4KwN
 sharedkey weak
 control all
@@ -23,8 +24,9 @@ flushmode never
 listen on 192.0.2.1 port 500
 listen on carp1 inet6 port 5000
 mode skipslave
+protocol classic
 peer 192.0.2.2 port 500
-peer gw3.example.org port 501 role slave # sharedkey (hidden, 16 bytes, hex)
+peer gw3.example.org port 501 role slave protocol native # sharedkey (hidden, 16 bytes, hex)
 # sharedkey (hidden, 16 bytes, ascii)
 sharedkey weak
 control all
@@ -42,6 +44,7 @@ group carp
 flushmode startup
 # listen on all local addresses
 mode slave
+protocol native
 # sharedkey (hidden, 16 bytes, hex)
 control isakmpd
 kernel auto
