@@ -15,7 +15,7 @@ const peer = (target: string, options: Partial<Config["peers"][number]> = {}) =>
   port: 500,
   sharedKey: undefined,
   slaveOnly: false,
-  protocol: "native",
+  protocol: "native" as const,
   ...options,
 });
 const listen = (target: string, family: 4 | 6 | undefined = undefined, port = 500) => ({
@@ -204,7 +204,10 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["peer b port x", '3: peer "b": the port must be 1 to 65535, not "x"'],
   ["peer b role master", '3: peer "b": the role must be slave, not "master"'],
   ["peer b prot 501", '3: unknown keyword "prot" (did you mean "port"?)'],
-  ["peer b protocol classical", '3: peer "b": the protocol must be native or classic, not "classical" (did you mean "classic"?)'],
+  [
+    "peer b protocol classical",
+    '3: peer "b": the protocol must be native or classic, not "classical" (did you mean "classic"?)',
+  ],
   ["peer b protocol classic protocol native", "3: peer: protocol is given twice"],
   ["protocol", "3: protocol: its value is missing"],
   ["protocol both", '3: protocol: must be native or classic, not "both"'],
@@ -234,7 +237,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     "3: control exec: quotes, hash marks and control characters cannot be in the command",
   ],
   ["kernel pfkey", "3: kernel: pfkey is not there yet"],
-  ["kernel linux", '3: kernel: must be auto, xfrm, pfkey or memory, not "linux"'],
+  ["kernel linux", '3: kernel: must be auto, xfrm, pfkey, memory or memory openbsd, not "linux"'],
   ["shared 10.0.0.1/8", '3: shared: "10.0.0.1/8" has a bad prefix length, or bits set after it'],
   ["exclude gw", '3: exclude: "gw" is not an address or prefix'],
   [
@@ -248,7 +251,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   [
     "pear 1 group x kernel linux",
     '3: unknown keyword "pear" (did you mean "peer"?)',
-    '3: kernel: must be auto, xfrm, pfkey or memory, not "linux"',
+    '3: kernel: must be auto, xfrm, pfkey, memory or memory openbsd, not "linux"',
   ],
   ["peer \\\n b port \\\n x", '3: peer "b": the port must be 1 to 65535, not "x"'],
 ];

@@ -28,11 +28,13 @@ const prefix: fc.Arbitrary<Prefix> = fc.tuple(fc.constantFrom(4, 16), fc.nat(32)
     bits,
   }))
 );
+const protocol = fc.constantFrom("native" as const, "classic" as const);
 const peer = fc.record({
   target: name,
   port,
   sharedKey: fc.constant(undefined),
   slaveOnly: fc.boolean(),
+  protocol,
 });
 const listen = fc.record({
   target: name,
@@ -60,7 +62,8 @@ const config: fc.Arbitrary<Config> = fc.record({
       command: fc.array(name).map((words) => ["/sbin/a", ...words]),
     }),
   ),
-  kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const),
+  protocol,
+  kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const, "memory openbsd" as const),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),
   demoteFile: fc.option(

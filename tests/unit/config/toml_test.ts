@@ -14,6 +14,7 @@ sharedkey = "${ASCII_KEY}"
 allow_weak_key = true
 control = "all"
 kernel = "xfrm"
+protocol = "classic"
 shared = ["198.51.100.0/24", "2001:db8::/32"]
 exclude = [
   "198.51.100.7", # one a line is fine too
@@ -27,6 +28,7 @@ address = "192.0.2.2"
 address = "gw3.example.org"
 port = 501
 role = "slave"
+protocol = "native"
 sharedkey = "${HEX_KEY}"
 `;
 
