@@ -1,0 +1,75 @@
+/**
+ * Extensions that the record has no member for ↔ opaque attributes. NETLINK_XFRM has the same number space, so the
+ * security context is kept in its form, which a back end of either kind can take, and all others by a number of
+ * their own.
+ */
+
+import { Reader } from "../layout/reader.ts";
+import { Writer } from "../layout/writer.ts";
+import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
+import { addOpaque } from "./extensions.ts";
+import { LINUX_EXT, sadbXSecCtx } from "./linux_tables.ts";
+import { type Extensions, type ExtensionWriter, type Platform, sadbExt } from "./message.ts";
+import { Refusal } from "./refusal.ts";
+
+const XFRMA_SEC_CTX = 8;
+/** Beyond all numbers of XFRM attributes. */
+const FIRST_OWN_TYPE = 0x400;
+
+const SPACE_NAMES = {
+  [SPACE.LINUX]: "Linux",
+  [SPACE.OPENBSD]: "OpenBSD",
+  [SPACE.FREEBSD]: "FreeBSD",
+} as const;
+
+/** The extensions whose types are not in `known`, ascending. @throws {DecodeError} */
+export function readOpaque(
+  extensions: Extensions,
+  known: ReadonlySet<number>,
+  platform: Platform,
+): OpaqueAttribute[] {
+  const opaque: OpaqueAttribute[] = [];
+  for (const [type, extension] of extensions) {
+    if (known.has(type)) continue;
+    const attribute = type === LINUX_EXT.SADB_X_EXT_SEC_CTX
+      ? { type: XFRMA_SEC_CTX, value: contextToXfrm(extension, platform) }
+      : { type: FIRST_OWN_TYPE + type, value: extension.slice(sadbExt.size) };
+    opaque.push({ space: SPACE.LINUX, critical: true, ...attribute });
+  }
+  return opaque.sort((a, b) => a.type - b.type);
+}
+
+/** The attributes that `addOpaqueAttributes` writes; others are left out. */
+export function keepOpaque(opaque: readonly OpaqueAttribute[]): OpaqueAttribute[] {
+  return opaque.filter(({ critical }) => critical);
+}
+
+/** @throws {Refusal} for a critical attribute that PF_KEY has no extension for. */
+export function addOpaqueAttributes(writer: ExtensionWriter, opaque: readonly OpaqueAttribute[]): void {
+  for (const { space, type, value } of keepOpaque(opaque)) {
+    if (space === SPACE.LINUX && type === XFRMA_SEC_CTX) addContext(writer, value);
+    else if (space === SPACE.LINUX && type > FIRST_OWN_TYPE) addOpaque(writer, type - FIRST_OWN_TYPE, value);
+    else throw new Refusal(`attribute ${type} of ${SPACE_NAMES[space]} cannot be honoured`);
+  }
+}
+
+/** `struct sadb_x_sec_ctx` → `struct xfrm_user_sec_ctx`: u16 length in bytes, u16 type, then alike. */
+function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8Array {
+  const reader = new Reader(extension, sadbXSecCtx.name, order);
+  const { alg, doi, ctxLen } = sadbXSecCtx.read(reader);
+  const writer = new Writer(order).u16(sadbXSecCtx.size + ctxLen).u16(XFRMA_SEC_CTX).u8(alg).u8(doi).u16(
+    ctxLen,
+  );
+  return writer.bytes(reader.bytes(ctxLen)).finish();
+}
+
+function addContext(writer: ExtensionWriter, value: Uint8Array): void {
+  const reader = new Reader(value, "xfrm_user_sec_ctx", writer.platform.order);
+  if (value.length < sadbXSecCtx.size) throw new Refusal("security context is cut short");
+  const head = sadbXSecCtx.read(reader);
+  const context = reader.rest();
+  writer.add(LINUX_EXT.SADB_X_EXT_SEC_CTX, (w) => {
+    sadbXSecCtx.write(w, head);
+    w.bytes(context);
+  });
+}
