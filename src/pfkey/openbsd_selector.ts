@@ -1,0 +1,145 @@
+/** The flow set of an SA or a flow: FLOW_TYPE, PROTOCOL, SRC_FLOW, SRC_MASK, DST_FLOW, DST_MASK ↔ selector and direction. */
+
+import { DecodeError } from "../errors.ts";
+import {
+  type Address,
+  anyAddress,
+  equalBytes,
+  familyOf,
+  formatAddress,
+  maskAddress,
+} from "../record/address.ts";
+import type { Selector } from "../record/sa.ts";
+import { addAddress, readStruct, requireAddress, requireStruct } from "./extensions.ts";
+import type { Extensions, ExtensionWriter, Platform } from "./message.ts";
+import { FLOW_DIRECTION, OPENBSD_EXT, sadbProtocol } from "./openbsd_constants.ts";
+import { Refusal } from "./refusal.ts";
+
+/** What the extensions say. */
+export interface FlowSet {
+  readonly selector: Selector;
+  /** One of FLOW_DIRECTION. */
+  readonly direction: number;
+  /** A number of FLOW_TYPE. */
+  readonly type: number;
+}
+
+const ALL_OF_PORT = 0xffff;
+const TCP = 6;
+const UDP = 17;
+
+/** Whether there is a flow set: all of it or nothing. */
+export function hasFlowSet(extensions: Extensions): boolean {
+  return extensions.has(OPENBSD_EXT.SADB_X_EXT_FLOW_TYPE);
+}
+
+/** @throws {DecodeError} @throws {Refusal} for masks that the record has no form for. */
+export function readFlowSet(extensions: Extensions, platform: Platform): FlowSet {
+  const ext = OPENBSD_EXT;
+  const { proto: type, direction } = requireStruct(
+    extensions,
+    ext.SADB_X_EXT_FLOW_TYPE,
+    sadbProtocol,
+    platform,
+  );
+  const protocol = readStruct(extensions, ext.SADB_X_EXT_PROTOCOL, sadbProtocol, platform)?.proto ?? 0;
+  const src = readEnd(extensions, ext.SADB_X_EXT_SRC_FLOW, ext.SADB_X_EXT_SRC_MASK, platform);
+  const dst = readEnd(extensions, ext.SADB_X_EXT_DST_FLOW, ext.SADB_X_EXT_DST_MASK, platform);
+  if (src.address.length !== dst.address.length) throw new DecodeError("flow", "addresses of two families");
+  if (!Object.values<number>(FLOW_DIRECTION).includes(direction)) {
+    throw new DecodeError("flow", `direction ${direction}`);
+  }
+  const selector: Selector = {
+    family: familyOf(src.address),
+    src: src.address,
+    dst: dst.address,
+    srcBits: src.bits,
+    dstBits: dst.bits,
+    srcPort: src.port,
+    srcPortMask: src.portMask,
+    dstPort: dst.port,
+    dstPortMask: dst.portMask,
+    protocol,
+    ifname: "",
+    user: 0,
+  };
+  return { selector, direction, type };
+}
+
+/** One end; the kernel cuts what the mask does not cover. */
+function readEnd(extensions: Extensions, flow: number, maskType: number, platform: Platform) {
+  const { address, port } = requireAddress(extensions, flow, platform);
+  const mask = requireAddress(extensions, maskType, platform);
+  if (mask.address.length !== address.length) throw new DecodeError("flow", "mask of another family");
+  const bits = prefixLength(mask.address);
+  if (mask.port !== 0 && mask.port !== ALL_OF_PORT) {
+    throw new Refusal(`port mask 0x${mask.port.toString(16)} of a flow`);
+  }
+  return { address: maskAddress(address, bits), bits, port: port & mask.port, portMask: mask.port };
+}
+
+/** @throws {Refusal} when the mask has holes. */
+function prefixLength(mask: Address): number {
+  const bits = Array.from(mask, (byte) => byte.toString(2).padStart(8, "0")).join("");
+  const length = bits.indexOf("0") < 0 ? bits.length : bits.indexOf("0");
+  if (bits.includes("1", length)) throw new Refusal(`mask ${formatAddress(mask)} of a flow`);
+  return length;
+}
+
+/** Appends the flow set. @throws {Refusal} for a selector that OpenBSD has no form for. */
+export function addFlowSet(
+  writer: ExtensionWriter,
+  { selector, direction, type }: FlowSet,
+  flags: number,
+): void {
+  checkSelector(selector);
+  const ext = OPENBSD_EXT;
+  addProtocol(writer, ext.SADB_X_EXT_FLOW_TYPE, { proto: type, direction, flags });
+  addProtocol(writer, ext.SADB_X_EXT_PROTOCOL, { proto: selector.protocol, direction: 0, flags: 0 });
+  const { src, srcBits, srcPort, srcPortMask, dst, dstBits, dstPort, dstPortMask } = selector;
+  addEnd(writer, ext.SADB_X_EXT_SRC_FLOW, src, srcPort);
+  addEnd(writer, ext.SADB_X_EXT_SRC_MASK, maskOf(src, srcBits), srcPortMask);
+  addEnd(writer, ext.SADB_X_EXT_DST_FLOW, dst, dstPort);
+  addEnd(writer, ext.SADB_X_EXT_DST_MASK, maskOf(dst, dstBits), dstPortMask);
+}
+
+function addProtocol(
+  writer: ExtensionWriter,
+  type: number,
+  values: { readonly proto: number; readonly direction: number; readonly flags: number },
+): void {
+  writer.add(type, (w) => sadbProtocol.write(w, values));
+}
+
+function addEnd(writer: ExtensionWriter, type: number, address: Address, port: number): void {
+  addAddress(writer, type, { address, port, proto: 0, prefixlen: 0 });
+}
+
+function maskOf(address: Address, bits: number): Address {
+  return maskAddress(anyAddress(familyOf(address)).fill(0xff), bits);
+}
+
+function checkSelector({ family, ...s }: Selector): void {
+  if (family === 0) throw new Refusal("selector without a family");
+  if (familyOf(s.src) !== family || familyOf(s.dst) !== family) throw new Refusal("selector of two families");
+  if (s.ifname !== "") throw new Refusal(`selector with interface ${s.ifname}`);
+  if (s.user !== 0) throw new Refusal("selector with a user");
+  for (const [address, bits] of [[s.src, s.srcBits], [s.dst, s.dstBits]] as const) {
+    if (!equalBytes(maskAddress(address, bits), address)) {
+      throw new Refusal(`selector ${formatAddress(address)}/${bits} with host bits set`);
+    }
+  }
+  for (const [port, mask] of [[s.srcPort, s.srcPortMask], [s.dstPort, s.dstPortMask]] as const) {
+    if (mask === 0 ? port !== 0 : mask !== ALL_OF_PORT) {
+      throw new Refusal(`selector with port mask 0x${mask.toString(16)}`);
+    }
+    if (mask !== 0 && ![0, TCP, UDP].includes(s.protocol)) {
+      throw new Refusal(`selector with a port of protocol ${s.protocol}, which OpenBSD does not look at`);
+    }
+  }
+}
+
+/** Whether it selects everything, of whatever family. */
+export function isEverything({ srcBits, dstBits, srcPortMask, dstPortMask, ...s }: Selector): boolean {
+  return srcBits + dstBits + srcPortMask + dstPortMask + s.protocol + s.user === 0 && s.ifname === "";
+}
