@@ -7,6 +7,26 @@ import { step } from "./step.ts";
 /** What `deno task compile` makes. */
 export const EXECUTABLE = new URL("../../../sasyncd", import.meta.url).pathname;
 
+/** How a daemon talks with its kernel: the configuration's `kernel`. */
+export type Backend = "xfrm" | "pfkey";
+
+/** The back ends of a master and its slaves. */
+export interface Kernels {
+  readonly master: Backend;
+  readonly slave: Backend;
+}
+
+export const XFRM: Kernels = { master: "xfrm", slave: "xfrm" };
+
+export const PFKEY: Kernels = { master: "pfkey", slave: "pfkey" };
+
+/** All that have PF_KEY on either side. */
+export const WITH_PFKEY: readonly Kernels[] = [
+  PFKEY,
+  { master: "pfkey", slave: "xfrm" },
+  { master: "xfrm", slave: "pfkey" },
+];
+
 export class Sasyncd {
   private constructor(readonly node: Node, readonly process: Process) {}
 
