@@ -17,6 +17,8 @@ const CONNECTION_ERRORS = new Set([
   ...["EINTR", "ECONNABORTED", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP", "ENETDOWN", "ENETUNREACH"],
   ...["ENONET", "EHOSTDOWN", "EHOSTUNREACH", "ECONNRESET", "ETIMEDOUT"],
 ]);
+/** shutdown(2): nothing more is sent. The same on all systems. */
+const SHUT_WR = 1;
 /** Broken connections that one accept passes over. */
 const MOST_BROKEN = 64;
 
@@ -132,6 +134,11 @@ export class FfiConnection extends FfiStream implements Connection {
     if (code === 0 && !this.#hasPeer()) return "EINPROGRESS";
     this.#connecting = false;
     return code === 0 ? undefined : this.libc.nameOf(code);
+  }
+
+  /** One that is broken already stays so: the next `receive` tells. */
+  finish(): void {
+    this.libc.c.shutdown(this.owned.use(), SHUT_WR);
   }
 
   drop(): void {

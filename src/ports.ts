@@ -81,6 +81,8 @@ export interface Connection extends ByteStream {
   readonly connecting: boolean;
   /** Asks how the connect ended, once poll says writable. @returns undefined when up, else the errno name. */
   finishConnect(): string | undefined;
+  /** Ends what is sent: the other side reads the end of the stream, and can still be read. */
+  finish(): void;
   /** Closes at once: unsent data is dropped, the other side sees a reset. */
   drop(): void;
 }

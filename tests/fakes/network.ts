@@ -173,6 +173,7 @@ export class FakeListener implements Listener {
 
 export class FakeConnection implements Connection {
   peer: FakeConnection | undefined;
+  #isFinished = false;
   readonly #inbox: Arrival[] = [];
   #outcome: Outcome | undefined;
   /** Handed out by the last receive; the next one spoils it. */
@@ -224,6 +225,7 @@ export class FakeConnection implements Connection {
 
   send(bytes: Uint8Array): number | "closed" {
     this.#use();
+    if (this.#isFinished) throw new Error("send after finish");
     if (this.connecting) return 0;
     if (this.#arrived?.what === "rst" || this.peer === undefined) return "closed";
     const length = Math.max(0, Math.min(bytes.length, this.#room, this.network.chop()));
@@ -245,6 +247,12 @@ export class FakeConnection implements Connection {
     if (rest.length > 0) this.#inbox[0] = { atMs: head.atMs, what: rest };
     else this.#inbox.shift();
     return { kind: "data", bytes: this.#given };
+  }
+
+  finish(): void {
+    this.#use();
+    this.#isFinished = true;
+    this.peer?.take("fin");
   }
 
   drop(): void {

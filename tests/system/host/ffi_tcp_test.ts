@@ -192,6 +192,18 @@ Deno.test("accept() passes on a connection that was reset while it waited", asyn
   listener.close();
 });
 
+Deno.test("finish() ends one direction only", async () => {
+  const listener = listenOn("127.0.0.1");
+  const [dialled, accepted] = await pair(listener);
+  dialled.finish();
+  await waitReady({ fd: accepted.fd, read: true, write: false });
+  assertEquals(accepted.receive(10), { kind: "closed", reason: "EOF" });
+  accepted.send(Uint8Array.of(7));
+  await waitReady({ fd: dialled.fd, read: true, write: false });
+  assertEquals(dialled.receive(10), { kind: "data", bytes: Uint8Array.of(7) });
+  [dialled, accepted, listener].forEach((end) => end.close());
+});
+
 Deno.test("connect() to a host that never answers stays connecting until drop()", async () => {
   // a listener with a full queue drops the first packet of every further connection
   const fd = openSocket(libc, libc.constants.AF_INET, libc.constants.SOCK_STREAM, 0);
