@@ -19,7 +19,7 @@ import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/li
 import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
 import { type Log, openLog } from "./src/log/verbosity.ts";
-import type { Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
+import type { Clock, Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
 import { replaceFile } from "./ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "./ffi/clock.ts";
 import { FfiCommandRunner } from "./ffi/command.ts";
@@ -114,14 +114,15 @@ async function run(
   const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
   const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
-  const kernel = openKernel(libc, config);
+  const clock = new SystemClock(libc);
+  const kernel = openKernel(libc, config, clock);
   const hasGuard = kernel.name !== "memory";
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
   const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
   const poller = new FfiPoller(libc);
   const gateway = makeGateway(config, resolved, {
-    clock: new SystemClock(libc),
+    clock,
     random: new SystemRandom(),
     poller,
     transport,
@@ -165,12 +166,11 @@ function faultOf(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : `${error}`;
 }
 
-function openKernel(libc: Libc, { kernel }: Config): KernelIpsec {
-  const clock = new SystemClock(libc);
+function openKernel(libc: Libc, { kernel }: Config, clock: Clock): KernelIpsec {
   if (kernel === "memory") return new MemoryKernel(clock);
   return new XfrmKernel({
-    open: (groups, receiveBufferBytes) =>
-      openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes }),
+    open: (groups, receiveBufferBytes, ignoredPortId) =>
+      openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes, ignoredPortId }),
     clock,
     interfaces: {
       nameOf: (index) => interfaceName(libc, index),

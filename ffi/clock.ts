@@ -8,14 +8,21 @@ export class SystemClock implements Clock {
   readonly #libc: Libc;
   /** `struct timespec` (LP64): seconds, nanoseconds. */
   readonly #timespec = new BigInt64Array(2);
+  #bootMs: number;
 
   constructor(libc: Libc) {
     this.#libc = libc;
+    this.#bootMs = this.look();
   }
 
   bootMs(): number {
+    return this.#bootMs;
+  }
+
+  look(): number {
     this.#read(this.#libc.constants.CLOCK_BOOTTIME);
-    return Number(this.#timespec[0]!) * 1000 + Math.floor(Number(this.#timespec[1]!) / 1e6);
+    this.#bootMs = Number(this.#timespec[0]!) * 1000 + Math.floor(Number(this.#timespec[1]!) / 1e6);
+    return this.#bootMs;
   }
 
   wallSeconds(): number {

@@ -70,6 +70,7 @@ export const LINUX = {
   NETLINK_ADD_MEMBERSHIP: 1,
   NETLINK_CAP_ACK: 10,
   NETLINK_EXT_ACK: 11,
+  SO_ATTACH_FILTER: 26,
   SO_SNDBUFFORCE: 32,
   SO_RCVBUFFORCE: 33,
   /** As an input flag of recv(2): give the true length of the datagram. */

@@ -1,6 +1,6 @@
 /**
  * A raw socket to the kernel that keeps message boundaries: the part that netlink and PF_KEY share. Receives into
- * one buffer that is used again, and never cuts a message.
+ * one buffer that is used again; a message that does not fit counts as lost, and the next one of its size fits.
  */
 
 import type { Fd, KernelSocket, Received } from "../src/ports.ts";
@@ -62,12 +62,12 @@ export class FfiKernelSocket implements KernelSocket {
 
   receive(): Received {
     for (let foreign = 0; foreign < MOST_FOREIGN; foreign++) {
-      const length = this.#nextLength();
+      const length = this.#take();
       if (typeof length !== "number") return length;
-      if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
-      const taken = this.#take();
-      if (typeof taken !== "number") return taken;
-      if (this.#isFromKernel(this.#sender)) return { kind: "data", bytes: this.#buffer.subarray(0, taken) };
+      if (!this.#isFromKernel(this.#sender)) continue;
+      if (length <= this.#buffer.length) return { kind: "data", bytes: this.#buffer.subarray(0, length) };
+      this.#buffer = new Uint8Array(length);
+      return { kind: "overrun" };
     }
     return { kind: "empty" };
   }
@@ -76,24 +76,14 @@ export class FfiKernelSocket implements KernelSocket {
     this.#owned.close();
   }
 
-  /** The whole length of the next message, which stays in the queue (MSG_TRUNC as an input flag: Linux). */
-  #nextLength(): number | Received {
-    const { MSG_DONTWAIT, MSG_PEEK } = this.#libc.constants;
-    const flags = MSG_PEEK | MSG_DONTWAIT | LINUX.MSG_TRUNC;
-    return this.#judge(this.#libc.c.recv(this.#owned.use(), null, 0n, flags));
-  }
-
+  /** The length of the message, also when it was more than the buffer took (MSG_TRUNC as an input flag: Linux). */
   #take(): number | Received {
+    const { c, constants, system } = this.#libc;
+    const flags = constants.MSG_DONTWAIT | (system === "linux" ? LINUX.MSG_TRUNC : 0);
+    const room = BigInt(this.#buffer.length);
     this.#senderLength[0] = this.#sender.byteLength;
     return this.#judge(
-      this.#libc.c.recvfrom(
-        this.#owned.use(),
-        this.#buffer,
-        BigInt(this.#buffer.length),
-        this.#libc.constants.MSG_DONTWAIT,
-        this.#sender,
-        this.#senderLength,
-      ),
+      c.recvfrom(this.#owned.use(), this.#buffer, room, flags, this.#sender, this.#senderLength),
     );
   }
 

@@ -11,8 +11,6 @@ import type { Libc } from "./libc.ts";
 /** `struct pollfd`: int fd, short events, short revents. */
 const POLLFD_BYTES = 8;
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
-/** A poll that signals interrupt this often in a row is broken. */
-const MOST_INTERRUPTIONS = 100;
 
 /** An array of `struct pollfd` that grows; the first entry is the wake descriptor. */
 export class PollSet {
@@ -85,7 +83,7 @@ export class FfiPoller implements Poller {
 
   /**
    * Waits as the port says, always through the runtime's event loop, so that signal handlers and timers run also
-   * when descriptors are ready all the time. An empty answer means time out or woken.
+   * when descriptors are ready all the time. An empty answer means time out, woken, or a signal.
    *
    * @throws {SyscallError} when poll fails, or is called while another wait is pending.
    */
@@ -116,18 +114,12 @@ export class FfiPoller implements Poller {
     this.#wakeWrite.close();
   }
 
-  /** poll(2), again when a signal has interrupted it, for what is left of the time. */
+  /** poll(2); a signal ends it early. */
   async #poll(count: number, timeoutMs: number): Promise<number> {
-    const deadline = performance.now() + timeoutMs;
-    for (let left = timeoutMs, tries = 0; tries < MOST_INTERRUPTIONS; tries++) {
-      const found = await this.#libc.c.pollNonblocking(this.#set.buffer, BigInt(count), pollTimeout(left));
-      if (found >= 0) return found;
-      // the other thread's errno is out of reach: a poll on this thread says whether it was more than a signal
-      const now = this.#libc.check(this.#libc.c.poll(this.#set.buffer, BigInt(count), 0), "poll");
-      if (now > 0) return now;
-      if (timeoutMs >= 0) left = Math.max(0, deadline - performance.now());
-    }
-    throw this.#libc.errorNamed("poll", "EINTR");
+    const found = await this.#libc.c.pollNonblocking(this.#set.buffer, BigInt(count), pollTimeout(timeoutMs));
+    if (found >= 0) return found;
+    // the other thread's errno is out of reach: a poll on this thread says whether it was more than a signal
+    return this.#libc.check(this.#libc.c.poll(this.#set.buffer, BigInt(count), 0), "poll");
   }
 
   #takeWake(): void {

@@ -10,8 +10,10 @@ import type { Sa, SaIdentity } from "./record/sa.ts";
 
 /** Time. No decision is ever taken by the wall clock. */
 export interface Clock {
-  /** Milliseconds of CLOCK_BOOTTIME: monotonic, counts sleep, never stepped. */
+  /** Milliseconds of CLOCK_BOOTTIME, as of the last `look`: monotonic, counts sleep, never stepped. */
   bootMs(): number;
+  /** Reads the clock, once for each turn of the loop. @returns `bootMs` */
+  look(): number;
   /** Seconds since 1970 of CLOCK_REALTIME; only for what kernels state in wall time. */
   wallSeconds(): number;
 }

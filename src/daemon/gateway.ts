@@ -84,12 +84,13 @@ export class Gateway {
 
   /** Runs until `stop`. */
   async run(): Promise<void> {
-    const { node, poller, peers } = this.options;
+    const { node, poller, peers, clock } = this.options;
     node.start();
     this.#perform(node.takeEffects());
     this.#demote();
     while (this.#stopReason === undefined) {
       const ready = await poller.wait(this.#interests(), this.#timeout());
+      clock.look();
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
     peers.stop(this.#stopReason);
@@ -187,7 +188,7 @@ export class Gateway {
       if (!this.#setGuard() || clock.bootMs() < this.#applyAtMs) return;
       const changes = node.nextChanges(CHANGES_PER_CALL, clock.bootMs());
       if (changes.length > 0 && !this.#hand(changes)) return;
-    } while (node.busy && clock.bootMs() < endMs);
+    } while (node.busy && clock.look() < endMs);
   }
 
   /** @returns whether the kernel was there. If not, nobody knows what it did: a comparison will tell what is missing. */

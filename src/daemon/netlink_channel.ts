@@ -6,6 +6,7 @@
 import { SyscallError } from "../errors.ts";
 import {
   type NetlinkMessage,
+  NLM_F_ACK,
   NLM_F_DUMP_INTR,
   NLM_F_MULTI,
   NLM_F_REQUEST,
@@ -17,9 +18,9 @@ import {
   writeMessage,
 } from "../layout/netlink.ts";
 import { Writer } from "../layout/writer.ts";
-import type { KernelSocket } from "../ports.ts";
+import type { KernelSocket, Received } from "../ports.ts";
 
-/** One request; `flags` without NLM_F_REQUEST. Each must be of a kind that has exactly one answer. */
+/** One request; `flags` without NLM_F_REQUEST. Each must be of a kind that has exactly one answer, or ask for one. */
 export interface NetlinkRequest {
   readonly type: number;
   readonly flags: number;
@@ -44,8 +45,12 @@ const MOST_DUMPS = 5;
 /** Numbers start again at 1 beyond this, not within a part. */
 const HIGHEST_SEQ = 0x7fff_0000;
 
+const LOST: NetlinkAnswer = { kind: "lost" };
+const ACKNOWLEDGED: NetlinkAnswer = { kind: "verdict", errno: 0, text: "" };
+
 export class NetlinkChannel {
   #seq = 0;
+  readonly #writer = new Writer(undefined, ENOUGH_BYTES * 2);
 
   constructor(readonly socket: KernelSocket) {}
 
@@ -99,45 +104,70 @@ export class NetlinkChannel {
 
   #exchangePart(requests: readonly NetlinkRequest[], from: number): NetlinkAnswer[] {
     if (this.#seq > HIGHEST_SEQ) this.#seq = 0;
-    const writer = new Writer(undefined, ENOUGH_BYTES);
+    const part = partOf(requests, from);
+    const writer = this.#writer.clear();
     const first = this.#seq + 1;
-    let count = 0;
-    while (from + count < requests.length && count < MOST_REQUESTS && writer.length < ENOUGH_BYTES) {
-      const { type, flags, body } = requests[from + count]!;
-      const head = { type, flags: flags | NLM_F_REQUEST, seq: this.#nextSeq(), pid: this.portId };
-      writeMessage(writer, head, body);
-      count++;
+    for (const [i, { type, flags, body }] of part.entries()) {
+      const asked = i === part.length - 1 ? flags : flags & ~NLM_F_ACK;
+      writeMessage(
+        writer,
+        { type, flags: asked | NLM_F_REQUEST, seq: this.#nextSeq(), pid: this.portId },
+        body,
+      );
     }
     this.socket.send(writer.viewFrom(0));
-    return this.#collect(first, count);
+    return this.#collect(first, part);
   }
 
-  /** The answers to the requests numbered from `first` on; those of earlier ones that came late are dropped. */
-  #collect(first: number, count: number): NetlinkAnswer[] {
-    const answers = new Array<NetlinkAnswer>(count).fill({ kind: "lost" });
-    let missing = count;
-    for (const message of this.#answers()) {
-      const index = message.seq - first;
-      if (index < 0 || index >= count || answers[index]!.kind !== "lost") continue;
-      answers[index] = answerOf(message);
-      if (--missing === 0) break;
+  /**
+   * The answers to the requests numbered from `first` on; those of earlier ones that came late are dropped. Of those
+   * that asked for an acknowledgement only the last gets one, for each costs a system call: where the last was
+   * answered and nothing was lost, silence means success.
+   */
+  #collect(first: number, part: readonly NetlinkRequest[]): NetlinkAnswer[] {
+    const answers = new Array<NetlinkAnswer | undefined>(part.length);
+    let isWhole = true;
+    while (answers.at(-1) === undefined) {
+      const received = this.#receive();
+      if (received === undefined) break;
+      if (received.kind === "overrun") isWhole = false;
+      else {for (const message of splitDatagram(received.bytes)) {
+          const index = message.seq - first;
+          if (index >= 0 && index < part.length) answers[index] ??= answerOf(message);
+        }}
     }
-    return answers;
+    isWhole &&= answers.at(-1) !== undefined;
+    return part.map(({ flags }, i) =>
+      answers[i] ?? (isWhole && (flags & NLM_F_ACK) !== 0 ? ACKNOWLEDGED : LOST)
+    );
   }
 
   /** What lies in the socket's queue. An overrun only means that something is missing. */
   *#answers(): Generator<NetlinkMessage> {
-    for (;;) {
-      const received = this.socket.receive();
-      if (received.kind === "empty") return;
-      if (received.kind === "closed") throw new SyscallError("read a netlink socket", received.reason, 0);
+    for (let received = this.#receive(); received !== undefined; received = this.#receive()) {
       if (received.kind === "data") yield* splitDatagram(received.bytes);
     }
+  }
+
+  #receive(): Exclude<Received, { kind: "empty" | "closed" }> | undefined {
+    const received = this.socket.receive();
+    if (received.kind === "empty") return undefined;
+    if (received.kind === "closed") throw new SyscallError("read a netlink socket", received.reason, 0);
+    return received;
   }
 
   #nextSeq(): number {
     return ++this.#seq;
   }
+}
+
+/** As many requests as go in one datagram, at least one. */
+function partOf(requests: readonly NetlinkRequest[], from: number): readonly NetlinkRequest[] {
+  let end = from;
+  for (let bytes = 0; end < requests.length && end - from < MOST_REQUESTS && bytes < ENOUGH_BYTES; end++) {
+    bytes += requests[end]!.body.length;
+  }
+  return requests.slice(from, end);
 }
 
 function answerOf(message: NetlinkMessage): NetlinkAnswer {

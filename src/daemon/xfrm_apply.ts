@@ -51,6 +51,8 @@ type Lookup = "found" | "missing" | KernelResult;
 export class XfrmApply {
   /** Whether the kernel knows an attribute, by type. */
   readonly #knows = new Map<number, boolean>();
+  /** Used again and again: fresh memory costs more than the encoding. */
+  readonly #writer = new Writer(undefined, BATCH_BYTES);
 
   constructor(readonly channel: NetlinkChannel, readonly surroundings: () => Surroundings) {}
 
@@ -61,7 +63,7 @@ export class XfrmApply {
   }
 
   #applyBatch(changes: readonly KernelChange[], surroundings: Surroundings): KernelResult[] {
-    const writer = new Writer(undefined, BATCH_BYTES);
+    const writer = this.#writer.clear();
     const steps = changes.map((change) => this.#plan(change, surroundings, writer));
     this.#checkDeletes(steps);
     this.#makeRoom(changes, surroundings);
@@ -70,7 +72,6 @@ export class XfrmApply {
     return steps.map(({ result }) => result ?? refused("left undone"));
   }
 
-  /** The request's bytes go to `writer`: an allocation for each would cost more than the encoding. */
   #plan(change: KernelChange, surroundings: Surroundings, writer: Writer): Step {
     if (change.kind === "delete-sa") {
       return {

@@ -42,8 +42,13 @@ import { XfrmDump } from "./xfrm_dump.ts";
 
 /** What the back end needs of the machine. */
 export interface XfrmPorts {
-  /** Opens a NETLINK_XFRM socket that hears these groups (numbers, not bits). @throws {SyscallError} */
-  open(groups: readonly number[], receiveBufferBytes?: number): KernelSocket;
+  /**
+   * Opens a NETLINK_XFRM socket that hears these groups (numbers, not bits), but for what the requests of
+   * `ignoredPortId` caused.
+   *
+   * @throws {SyscallError}
+   */
+  open(groups: readonly number[], receiveBufferBytes?: number, ignoredPortId?: number): KernelSocket;
   readonly clock: Pick<Clock, "wallSeconds">;
   readonly interfaces: InterfaceNames;
 }
@@ -51,7 +56,7 @@ export interface XfrmPorts {
 const GROUPS = [XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_MIGRATE];
 /** Room for the events of about 10,000 changes, before they are lost and a dump has to follow. */
 const EVENT_BUFFER_BYTES = 16 * 1024 * 1024;
-/** Datagrams that are read for each event asked for: own changes are passed over. */
+/** Datagrams that are read for each event asked for: not each tells of one. */
 const READS_PER_EVENT = 8;
 const ESRCH = 3;
 
@@ -80,8 +85,8 @@ export class XfrmKernel implements KernelIpsec {
   /** Events are heard from here on. @throws {SyscallError} when the system has no XFRM or does not allow it. */
   constructor(ports: XfrmPorts, eventBufferBytes: number = EVENT_BUFFER_BYTES) {
     this.#ports = ports;
-    this.#events = ports.open(GROUPS, eventBufferBytes);
     this.#channel = new NetlinkChannel(ports.open([]));
+    this.#events = ports.open(GROUPS, eventBufferBytes, this.#channel.portId);
     this.#apply = new XfrmApply(this.#channel, () => this.#surroundings());
     this.fd = this.#events.fd;
   }

@@ -21,7 +21,8 @@ const COLLECT_BYTES = 32 * 1024;
 const CHANGES_PER_CALL = 64;
 const MOST_TURNS = 100_000;
 
-const clock: Clock = { bootMs: () => Math.floor(performance.now()), wallSeconds: () => 0 };
+const now = () => Math.floor(performance.now());
+const clock: Clock = { bootMs: now, look: now, wallSeconds: () => 0 };
 
 /** A gateway of the pair: what src/daemon/gateway.ts does in a turn, without sockets. */
 class Side {

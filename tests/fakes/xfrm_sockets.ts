@@ -68,8 +68,8 @@ export class FakeXfrm {
   /** With which errno the next dump is refused. */
   refuseDump = 0;
 
-  readonly open = (groups: readonly number[]): KernelSocket => {
-    const socket = new FakeNetlinkSocket(this, 100 + this.sockets.length, groups);
+  readonly open = (groups: readonly number[], _bytes?: number, ignoredPortId?: number): KernelSocket => {
+    const socket = new FakeNetlinkSocket(this, 100 + this.sockets.length, groups, ignoredPortId);
     this.sockets.push(socket);
     return socket;
   };
@@ -221,13 +221,18 @@ export class FakeNetlinkSocket implements KernelSocket {
   closed = false;
   #buffer = new Uint8Array();
 
-  constructor(readonly kernel: FakeXfrm, readonly portId: number, readonly groups: readonly number[]) {
+  constructor(
+    readonly kernel: FakeXfrm,
+    readonly portId: number,
+    readonly groups: readonly number[],
+    readonly ignoredPortId: number | undefined,
+  ) {
     this.fd = portId;
   }
 
   send(bytes: Uint8Array): void {
     if (this.closed) throw new TypeError("Cannot send: the socket is closed");
-    this.kernel.take(bytes, this);
+    this.kernel.take(bytes.slice(), this);
   }
 
   receive(): Received {

@@ -85,7 +85,8 @@ export class World {
     private readonly trace?: Trace,
   ) {
     this.random = randomOf(seed);
-    const clock = { bootMs: () => this.nowMs, wallSeconds: () => Math.floor(this.nowMs / 1000) };
+    const bootMs = () => this.nowMs;
+    const clock = { bootMs, look: bootMs, wallSeconds: () => Math.floor(this.nowMs / 1000) };
     const sweeps = flushMode === "startup";
     this.gateways = Array.from(
       { length: count },

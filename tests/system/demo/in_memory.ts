@@ -12,6 +12,7 @@ import type { Gateway } from "../../../src/daemon/gateway.ts";
 import { SILENT_LOG } from "../../../src/log/verbosity.ts";
 import { formatAddress } from "../../../src/record/address.ts";
 import { algorithmName, ENCR } from "../../../src/record/algorithms.ts";
+import type { Clock } from "../../../src/ports.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { ACTION, DIRECTION, type Policy } from "../../../src/record/policy.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
@@ -47,7 +48,7 @@ export async function showInMemory(): Promise<number> {
 
   heading("2. sasyncd starts on both");
   const log: string[] = [];
-  const gateways = startBoth(libc, master, slave, log);
+  const gateways = startBoth(libc, clock, [master, slave], log);
   const ends = gateways.map((gateway) => gateway.run());
   await waitUntilEqual(master, slave);
   say("   What they log:", ...log.map((line) => `     ${line}`), "");
@@ -70,7 +71,12 @@ export async function showInMemory(): Promise<number> {
 }
 
 /** Both gateways, listening on ports that are free; not running yet. */
-function startBoth(libc: Libc, master: MemoryKernel, slave: MemoryKernel, log: string[]): Gateway[] {
+function startBoth(
+  libc: Libc,
+  clock: Clock,
+  [master, slave]: readonly [MemoryKernel, MemoryKernel],
+  log: string[],
+): Gateway[] {
   const transport = new FfiTransport(libc);
   const listeners = HOSTS.map((host) => transport.listen({ address: addr(host), port: 0 }));
   const key = new SystemRandom().bytes(32).toHex();
@@ -81,7 +87,7 @@ function startBoth(libc: Libc, master: MemoryKernel, slave: MemoryKernel, log: s
     const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
     const role = mode === "master" ? "MASTER" : "SLAVE";
     return makeGateway(config, resolved, {
-      clock: new SystemClock(libc),
+      clock,
       random: new SystemRandom(),
       poller: new FfiPoller(libc),
       transport,

@@ -15,6 +15,7 @@ const NETLINK_USERSOCK = 2;
 const NETLINK_XFRM = 6;
 const XFRMNLGRP_POLICY = 4;
 const XFRM_MSG_NEWPOLICY = 0x13;
+const XFRM_MSG_FLUSHPOLICY = 0x1d;
 
 /** Policies, for these need none of the kernel's ciphers. */
 function addPolicies(count: number): void {
@@ -88,6 +89,27 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "openNetlink() hears nothing of what an ignored port id has caused",
+  ignore: !canUseNetns,
+  fn: () =>
+    withFreshNetns(() => {
+      const open = (groups: number[], ignoredPortId?: number) =>
+        openNetlink(libc, { protocol: NETLINK_XFRM, groups, ignoredPortId });
+      const [ignored, other] = [open([]), open([])];
+      const listener = open([XFRMNLGRP_POLICY], ignored.portId);
+      const heard = [ignored, other].map((socket) => {
+        addPolicies(1);
+        // NLM_F_REQUEST, no attributes: all policies of the main type
+        socket.send(new Writer().u32(16).u16(XFRM_MSG_FLUSHPOLICY).u16(1).u32(1).u32(socket.portId).finish());
+        return [messageType(listener.receive()), messageType(listener.receive())];
+      });
+      assertEquals(heard, [[XFRM_MSG_NEWPOLICY, undefined], [XFRM_MSG_NEWPOLICY, XFRM_MSG_FLUSHPOLICY]]);
+      for (const socket of [ignored, other, listener]) socket.close();
+      return Promise.resolve();
+    }),
+});
+
 Deno.test("send() and receive() dump the links", async () => {
   const socket = openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [], receiveBufferBytes: 1 << 20 });
   // RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, struct ifinfomsg of zeros
@@ -112,7 +134,7 @@ Deno.test("receive() drops what another process sends", () => {
   stranger.close();
 });
 
-Deno.test("receive() never cuts a message that is larger than its buffer", () => {
+Deno.test("receive() never gives a part of a message that is larger than its buffer", () => {
   const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, NETLINK_USERSOCK);
   libc.check(libc.c.bind(fd.use(), new Uint32Array([LINUX.AF_NETLINK, 0, 0]), 12), "bind");
   const portId = netlinkPortId(socketName(libc, fd));
@@ -122,7 +144,9 @@ Deno.test("receive() never cuts a message that is larger than its buffer", () =>
   const large = crypto.getRandomValues(new Uint8Array(65_000));
   const message = new Uint8Array([...large, ...large, 7]);
   sender.send(message);
+  sender.send(message);
   sender.send(new Uint8Array([1, 2]));
+  assertEquals(socket.receive(), { kind: "overrun" });
   assertEquals(socket.receive(), { kind: "data", bytes: message });
   assertEquals(socket.receive(), { kind: "data", bytes: new Uint8Array([1, 2]) });
   socket.close();

@@ -104,7 +104,7 @@ Deno.test("SystemClock and SystemRandom", () => {
   const clock = new SystemClock(libc);
   const first = clock.bootMs();
   assert(Number.isInteger(first) && Math.abs(first / 1000 - Deno.osUptime()) < 5);
-  assert(clock.bootMs() >= first);
+  assert(clock.look() >= first);
   assert(Math.abs(clock.wallSeconds() - Date.now() / 1000) < 2);
   assertEquals(new SystemRandom().bytes(33).length, 33);
 });

@@ -125,6 +125,10 @@ export class TestClock {
     return this.nowMs;
   }
 
+  look(): number {
+    return this.nowMs;
+  }
+
   wallSeconds(): number {
     return Math.floor(this.nowMs / 1000);
   }

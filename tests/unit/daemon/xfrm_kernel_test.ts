@@ -69,8 +69,9 @@ const mark = (value: number) => ({ value, mask: 0xff });
 
 Deno.test("XfrmKernel hears all groups from the start, on a socket of its own", () => {
   const { fake, kernel } = start();
-  assertEquals(fake.sockets.map(({ groups }) => groups), [[2, 3, 4, 7], []]);
-  assertEquals(kernel.fd, fake.sockets[0]!.fd);
+  assertEquals(fake.sockets.map(({ groups }) => groups), [[], [2, 3, 4, 7]]);
+  assertEquals(fake.sockets[1]!.ignoredPortId, fake.sockets[0]!.portId);
+  assertEquals(kernel.fd, fake.sockets[1]!.fd);
   kernel.close();
   assert(fake.sockets.every(({ closed }) => closed));
 });
@@ -322,7 +323,7 @@ Deno.test("XfrmKernel.readEvents() follows what a real kernel told", () => {
 Deno.test("XfrmKernel.readEvents() asks for a dump when events were lost", () => {
   const { fake, kernel } = start();
   fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
-  fake.sockets[0]!.queue.unshift("overrun");
+  fake.sockets[1]!.queue.unshift("overrun");
   assertEquals(kernel.readEvents(10).map(({ kind }) => kind).toSorted(), ["record", "resync"]);
   assertEquals(kernel.readEvents(10), []);
 });
@@ -361,7 +362,7 @@ Deno.test("XfrmKernel tells of what a dump has found unreadable", () => {
 Deno.test("XfrmKernel.readEvents() survives a notification that is garbage", () => {
   const { fake, kernel } = start();
   fake.notify(xfrm.XFRM_MSG_NEWSA, new Uint8Array(3));
-  fake.sockets[0]!.queue.push(new Uint8Array(7));
+  fake.sockets[1]!.queue.push(new Uint8Array(7));
   fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(2)));
   assertEquals(kernel.readEvents(10).map(({ kind }) => kind), ["unreadable", "unreadable", "record"]);
 });

@@ -65,27 +65,16 @@ function scripted(answers: readonly number[], now: (errno: FakeErrno) => number)
   return { poller: new FfiPoller(libc), asked };
 }
 
-Deno.test("wait() polls again after a signal, for no longer than is left", async () => {
-  const { poller, asked } = scripted([-1, -1, 0], () => 0);
+Deno.test("wait() ends at a signal, with what is ready by then", async () => {
+  const { poller, asked } = scripted([-1, -1], () => 0);
   assertEquals(await poller.wait([], 1000), []);
-  assertEquals(asked.map((timeout) => timeout > 900 && timeout <= 1000), [true, true, true]);
-});
-
-Deno.test("wait() without time limit stays without after a signal", async () => {
-  const { poller, asked } = scripted([-1, 0], () => 0);
-  await poller.wait([], -1);
-  assertEquals(asked, [-1, -1]);
+  assertEquals(await poller.wait([], -1), []);
+  assertEquals(asked, [1000, -1]);
 });
 
 Deno.test("wait() throws the true error of a poll that fails", async () => {
   const { poller } = scripted([-1], (errno) => errno.fail("EINVAL"));
   await assertRejects(() => poller.wait([], -1), SyscallError, "Cannot poll: EINVAL");
-});
-
-Deno.test("wait() gives up when poll never comes to an end", async () => {
-  const { poller, asked } = scripted([], () => 0);
-  await assertRejects(() => poller.wait([], -1), SyscallError, "Cannot poll: EINTR");
-  assertEquals(asked.length, 100);
 });
 
 Deno.test("wait() can be called again after it has failed", async () => {
