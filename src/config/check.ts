@@ -16,6 +16,7 @@ import {
   portProblem,
   prefixProblem,
   socketProblem,
+  truncationProblem,
   virtualAddressProblem,
 } from "./check_values.ts";
 import {
@@ -27,6 +28,7 @@ import {
   type IkeChoice,
   type ListenStatement,
   type PeerStatement,
+  type PfkeyAssumptions,
   type Protocol,
   type SharedKey,
 } from "./config.ts";
@@ -40,6 +42,7 @@ const MODES = ["master", "slave", "skipslave"] as const;
 const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
 const CONTROLS = [...DAEMONS, "strongswan", "exec"] as const;
 const KERNELS = ["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const;
+const PFKEY_ASSUMPTIONS = ["assume-truncation", "assume-no-esn"] as const;
 const PROTOCOLS = ["native", "classic"] as const;
 
 /** Stands for a key that is missing or wrong, so that the other checks go on; no Config with it gets out. */
@@ -89,6 +92,7 @@ function makeConfig(file: string, context: Context): Config {
     allowWeakKey: context.allowWeak,
     control: checkControl(context),
     kernel: checkKernel(context),
+    pfkey: checkPfkey(context),
     shared: checkPrefixes(context, "shared"),
     exclude: checkPrefixes(context, "exclude"),
     demoteFile: checkDemote(context),
@@ -184,6 +188,20 @@ function checkKernel(context: Context): Config["kernel"] {
   const line = settingsOf(context, "kernel")[0]?.line ?? 0;
   if (kernel === "pfkey") context.report(line, "kernel: pfkey is not there yet");
   return kernel;
+}
+
+/** Each assumption at most once; both may be given. */
+function checkPfkey(context: Context): PfkeyAssumptions {
+  const given = new Map<string, string | undefined>();
+  for (const { line, assumption, value } of settingsOf(context, "pfkey")) {
+    accept(context, line, "pfkey", choiceProblem(assumption, PFKEY_ASSUMPTIONS));
+    if (assumption === "assume-truncation") accept(context, line, "pfkey", truncationProblem(value));
+    if (given.has(assumption)) context.report(line, `pfkey: ${assumption} is given twice`);
+    given.set(assumption, value);
+  }
+  const bits = given.get("assume-truncation");
+  const truncation = bits === "96" ? 96 : bits === "128" ? 128 : undefined;
+  return { truncation, noEsn: given.has("assume-no-esn") };
 }
 
 function checkMode(context: Context): Pick<Config, "mode" | "skipSlave"> {

@@ -55,6 +55,13 @@ export function choiceProblem(word: string, known: readonly string[]): string | 
   return `must be ${list}, not ${quoteWord(word)}${didYouMean(word, known)}`;
 }
 
+/** Bits of a truncated HMAC-SHA-256. */
+export function truncationProblem(word: string | undefined): string | undefined {
+  return word === "96" || word === "128"
+    ? undefined
+    : `the truncation must be 96 or 128, not ${quoteWord(word ?? "")}`;
+}
+
 /** The path of a Unix socket: absolute, one word, and no longer than any system takes. */
 export function socketProblem(word: string): string | undefined {
   return /^\/[^\s#]{1,102}$/.test(word)

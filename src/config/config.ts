@@ -62,6 +62,14 @@ export interface DemoteFile {
 /** What `demote file` lifts the priority by where no weight is given. */
 export const DEFAULT_DEMOTE_WEIGHT = 100;
 
+/** How to read what Linux's PF_KEY does not tell: the statements `pfkey assume-…`. */
+export interface PfkeyAssumptions {
+  /** Bits of the ICV of HMAC-SHA-256. */
+  readonly truncation: 96 | 128 | undefined;
+  /** A replay window of 0 stands for none, and not for ESN or a long one. */
+  readonly noEsn: boolean;
+}
+
 /** Everything that can be configured, with its default filled in. */
 export interface Config {
   readonly file: string;
@@ -82,6 +90,7 @@ export interface Config {
   readonly allowWeakKey: boolean;
   readonly control: IkeChoice;
   readonly kernel: KernelChoice;
+  readonly pfkey: PfkeyAssumptions;
   readonly shared: readonly Prefix[];
   readonly exclude: readonly Prefix[];
   readonly demoteFile: DemoteFile | undefined;

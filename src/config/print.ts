@@ -22,6 +22,7 @@ export function printConfig(config: Config): string {
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
     `control ${printControl(config.control)}`,
     `kernel ${config.kernel}`,
+    ...printPfkey(config),
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),
     ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
     ...printDemote(config),
@@ -44,6 +45,13 @@ function printControl(control: IkeChoice): string {
   if (typeof control === "string") return control;
   if (control.daemon === "exec") return `exec "${control.command.join(" ")}"`;
   return `strongswan socket ${control.socket}`;
+}
+
+function printPfkey({ pfkey: { truncation, noEsn } }: Config): string[] {
+  return [
+    ...(truncation === undefined ? [] : [`pfkey assume-truncation ${truncation}`]),
+    ...(noEsn ? ["pfkey assume-no-esn"] : []),
+  ];
 }
 
 function printListen({ target, family, port }: ListenStatement): string {

@@ -31,6 +31,7 @@ type Statement =
     readonly socket: string | undefined;
     readonly command: string | undefined;
   }
+  | { readonly kind: "pfkey"; readonly assumption: string; readonly value: string | undefined }
   | { readonly kind: "demote"; readonly path: string; readonly weight: string | undefined }
   | {
     readonly kind: "listen";

@@ -26,6 +26,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   sharedkey: { options: [], parse: parseSharedKey },
   control: { options: ["strongswan", "socket", "exec"], parse: parseControl },
   kernel: { options: ["openbsd"], parse: parseKernel },
+  pfkey: { options: ["assume-truncation", "assume-no-esn"], parse: parsePfkey },
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
   demote: { options: ["file", "weight"], parse: parseDemote },
@@ -100,6 +101,12 @@ function parseKernel(cursor: Cursor, line: number): Setting {
   const kernel = cursor.value();
   const dialect = kernel === "memory" ? cursor.option("openbsd") : undefined;
   return { kind: "kernel", line, value: dialect === undefined ? kernel : `${kernel} ${dialect}` };
+}
+
+function parsePfkey(cursor: Cursor, line: number): Setting {
+  const assumption = cursor.value();
+  const value = assumption === "assume-truncation" ? cursor.operand("the number of bits") : undefined;
+  return { kind: "pfkey", line, assumption, value };
 }
 
 /** The options come in any order, each at most once. */

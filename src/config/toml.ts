@@ -52,6 +52,7 @@ class TomlReader implements ParsedSettings {
       skipslave: this.#flag((line) => ({ kind: "mode", line, value: "skipslave" })),
       control: (value, path) => this.#control(value, path),
       kernel: this.#word("kernel"),
+      pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),
       sharedkey: (value, path) => {
         const key = this.#key(value, path);
@@ -86,6 +87,25 @@ class TomlReader implements ParsedSettings {
     const { daemon, socket, command }: { daemon?: string; socket?: string; command?: string } = given;
     if (daemon === undefined) this.#report(path, "daemon is missing");
     else this.settings.push({ kind: "control", line: this.#lineOf(path), daemon, socket, command });
+  }
+
+  /** `pfkey = { assume_truncation = 128, assume_no_esn = true }`. */
+  #pfkey(value: unknown, path: string): void {
+    const readNoEsn = this.#flag((line) => ({
+      kind: "pfkey",
+      line,
+      assumption: "assume-no-esn",
+      value: undefined,
+    }));
+    const given = this.#fields(value, path, { assume_truncation: "integer" }, { assume_no_esn: readNoEsn });
+    if (given?.assume_truncation === undefined) return;
+    const line = this.#lineOf(path);
+    this.settings.push({
+      kind: "pfkey",
+      line,
+      assumption: "assume-truncation",
+      value: given.assume_truncation,
+    });
   }
 
   #demote(value: unknown, path: string): void {

@@ -64,6 +64,10 @@ const config: fc.Arbitrary<Config> = fc.record({
   ),
   protocol,
   kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const, "memory openbsd" as const),
+  pfkey: fc.record({
+    truncation: fc.constantFrom(96 as const, 128 as const, undefined),
+    noEsn: fc.boolean(),
+  }),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),
   demoteFile: fc.option(

@@ -42,6 +42,12 @@ Deno.test("parseConfig() takes a key file and mode from TOML", () => {
   assertEquals(parseWith(text, { "/k": HEX_KEY }, "x.toml"), { ...same, file: "x.toml" });
 });
 
+Deno.test("parseConfig() takes the assumptions of pfkey from TOML", () => {
+  const text =
+    `mode = "slave"\nsharedkey = "${HEX_KEY}"\n[pfkey]\nassume_truncation = 96\nassume_no_esn = true`;
+  assertEquals(parseWith(text, {}, "x.toml").pfkey, { truncation: 96, noEsn: true });
+});
+
 Deno.test("parseConfig() takes lists of tables in any form", () => {
   const minimal = `interface = "a"\nsharedkey = "${HEX_KEY}"\n`;
   const inline = parseWith(
@@ -131,6 +137,9 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["demote = { weight = 5 }", "3: demote: file is missing"],
   ['demote = { file = "/d", weight = -1 }', '3: demote: the weight must be 1 to 253, not "-1"'],
   ["a.b = 1", 'test.toml: unknown key "a"'],
+  ["pfkey = 96", "3: pfkey: must be a table"],
+  ["pfkey = { assume_truncation = 64 }", '3: pfkey: the truncation must be 96 or 128, not "64"'],
+  ["pfkey = { assume_no_esn = 1 }", "3: pfkey.assume_no_esn: must be true or false"],
   ['kernel = "pfkey"', "3: kernel: pfkey is not there yet"],
   ["broken", "3: not valid TOML, after column 6"],
 ];
