@@ -10,6 +10,9 @@ import type { Fd, IkeControl, IkeOrder, Interest, Readiness } from "../ports.ts"
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
 
+/** The orders, as the log tells of them. */
+const WORDS = { active: "active", passive: "passive", left: "left to itself" } as const;
+
 const NOTHING_READY: ReadonlyMap<Fd, Readiness> = new Map();
 
 export class IkeSwitch {
@@ -51,18 +54,18 @@ export class IkeSwitch {
 
   /** Does what is due and what descriptors are ready for. @returns when to be called again at the latest. */
   tick(nowMs: number, ready = NOTHING_READY): number {
+    const order = this.#order;
+    if (order === undefined || !this.#isTrying && nowMs < this.#atMs) return this.#atMs;
     try {
-      this.#proceed(nowMs, ready);
+      this.#proceed(order, nowMs, ready);
     } catch (error) {
       if (!isFailure(error)) throw error;
-      this.#fail(error.message, nowMs);
+      this.#fail(order, error.message, nowMs);
     }
     return this.#atMs;
   }
 
-  #proceed(nowMs: number, ready: ReadonlyMap<Fd, Readiness>): void {
-    const order = this.#order;
-    if (order === undefined || !this.#isTrying && nowMs < this.#atMs) return;
+  #proceed(order: IkeOrder, nowMs: number, ready: ReadonlyMap<Fd, Readiness>): void {
     const { control } = this;
     const isHeard = control.interest !== undefined && ready.has(control.interest.fd);
     if (isHeard || !this.#isTrying) this.#atMs = nowMs + control.patienceMs;
@@ -78,14 +81,14 @@ export class IkeSwitch {
     this.#stopTrying();
     this.#retryMs = FIRST_RETRY_MS;
     this.#atMs = nowMs + this.control.repeatMs(order);
-    this.#say("state", `${this.control.name} is ${order.duty}`);
+    this.#say("state", `${this.control.name} is ${WORDS[order.duty]}`);
   }
 
-  #fail(reason: string, nowMs: number): void {
+  #fail(order: IkeOrder, reason: string, nowMs: number): void {
     this.#stopTrying();
     this.#atMs = nowMs + this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
-    this.#say("error", `${this.control.name} is not ${this.#order?.duty} yet, trying again: ${reason}`);
+    this.#say("error", `${this.control.name} is not ${WORDS[order.duty]} yet, trying again: ${reason}`);
   }
 
   #stopTrying(): void {

@@ -7,7 +7,7 @@ import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import { resolveConfig } from "../../src/daemon/resolve_config.ts";
 import { KernelReplyError, SyscallError } from "../../src/errors.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
-import type { Demoter, Guard, KernelChange, KernelResult, RoleTracker } from "../../src/ports.ts";
+import type { Demoter, Guard, IkeControl, KernelChange, KernelResult, RoleTracker } from "../../src/ports.ts";
 import { type Address, formatAddress } from "../../src/record/address.ts";
 import { encodeContent } from "../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../src/record/record.ts";
@@ -68,6 +68,7 @@ export interface DaemonOptions {
   /** Instead of the mode. */
   readonly tracker?: RoleTracker;
   readonly demoter?: Demoter;
+  readonly ike?: readonly IkeControl[];
 }
 
 /** One daemon, running. */
@@ -105,6 +106,7 @@ export class FakeDaemon {
       guard: this.guard,
       tracker: options.tracker ?? new LockedTracker(mode),
       demoter: options.demoter,
+      ike: options.ike,
       log: this.log,
       os: "test",
     });

@@ -5,6 +5,7 @@ import type { KernelChange } from "../../../src/ports.ts";
 import type { Sa } from "../../../src/record/sa.ts";
 import { HEX_KEY } from "../../fakes/config.ts";
 import { FakeDaemon } from "../../fakes/gateways.ts";
+import { FakeControl } from "../../fakes/ike.ts";
 import { samplePolicy, sampleSa, sampleSelector } from "../../fakes/records.ts";
 import { World } from "../../fakes/world.ts";
 import { randomOf } from "../../sim/world.ts";
@@ -278,4 +279,18 @@ Deno.test("Gateway logs no key, however much it is asked to say", async () => {
   const lines = [master, ...slaves].flatMap(({ log }) => log.lines).join("\n").toLowerCase();
   assert(!lines.includes(HEX_KEY.slice(2, 12)), "shared key");
   assert(!lines.includes(sampleSa().aead!.key.toHex().slice(0, 10)), "an SA's key");
+});
+
+Deno.test("Gateway orders the IKE daemon of a master to be active and that of a slave to be passive", async () => {
+  const world = new World();
+  const [masters, slaves] = [new FakeControl(), new FakeControl()];
+  const master = new FakeDaemon(world, { address: M, peers: [S], mode: "master", ike: [masters] });
+  const slave = new FakeDaemon(world, { address: S, peers: [M], mode: "slave", ike: [slaves] });
+  await world.run(20_000);
+  assertEquals(masters.orders.map(({ duty }) => duty), ["active"]);
+  assertEquals(slaves.orders.map(({ duty }) => duty), ["passive"]);
+  master.gateway.stop("test");
+  slave.gateway.stop("test");
+  await world.run(100);
+  assertEquals([masters.orders.length, slaves.orders.at(-1)?.duty], [1, "left"]);
 });
