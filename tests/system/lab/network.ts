@@ -40,6 +40,8 @@ export const PREFIX = {
   in: { v4: "198.51.100.0/24", v6: "2001:db8:2::/64" },
 } as const;
 
+let built: Network | undefined;
+
 /** The whole of it. */
 export class Network {
   private constructor(
@@ -51,8 +53,12 @@ export class Network {
     readonly gateways: readonly Node[],
   ) {}
 
-  /** Builds the network: once per scenario. */
+  /** Builds the network. A scenario that has built it before gets the same one, without SAs and policies. */
   static async build({ gateways = 2 }: { gateways?: 2 | 3 } = {}): Promise<Network> {
+    if (built !== undefined) {
+      for (const node of built.gateways) await node.ip("xfrm state flush", "xfrm policy flush");
+      return built;
+    }
     await onGuest("link add pub type bridge", "link add in type bridge", "link add sync type bridge");
     await onGuest("link set pub up", "link set in up", "link set sync up");
     const [client, server, gw1, gw2] = [
@@ -80,7 +86,7 @@ export class Network {
         `route add ${PREFIX.inner.v6} via ${ADDRESS.client.pub.v6}`,
       );
     }
-    return new Network(client, server, gw1, gw2, all);
+    return built = new Network(client, server, gw1, gw2, all);
   }
 
   /** Pulls a cable: `p-client`, `s-gw1` … */

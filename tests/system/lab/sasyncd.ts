@@ -27,6 +27,16 @@ export const WITH_PFKEY: readonly Kernels[] = [
   { master: "xfrm", slave: "pfkey" },
 ];
 
+/** For the names of tests. */
+export const nameOf = ({ master, slave }: Kernels): string => `${master} to ${slave}`;
+
+export const hasPfkey = ({ master, slave }: Kernels): boolean => master === "pfkey" || slave === "pfkey";
+
+/** What the configuration says of a back end. */
+export function kernelLines(backend: Backend): string {
+  return `kernel ${backend}\n`;
+}
+
 export class Sasyncd {
   private constructor(readonly node: Node, readonly process: Process) {}
 

@@ -10,7 +10,9 @@ import {
   delay,
   eventually,
   GATEWAY_TUNNEL,
+  kernelLines,
   type Kernels,
+  nameOf,
   Network,
   type Node,
   type Process,
@@ -106,7 +108,7 @@ function startDaemons(kernels: Kernels): void {
     for (const daemon of daemons) assertEquals(await daemon.stop(), 0);
     assertEquals(await larval(), 1);
     const configuration = (mode: "master" | "slave", own: string, peer: string) =>
-      `mode ${mode}\nlisten on ${own}\npeer ${peer}\nsharedkey ${KEY}\nkernel ${kernels[mode]}\n`;
+      `mode ${mode}\nlisten on ${own}\npeer ${peer}\nsharedkey ${KEY}\n${kernelLines(kernels[mode])}`;
     const { gw1, gw2 } = ADDRESS;
     const master = await Sasyncd.start(lab.gw1, configuration("master", gw1.sync.v4, gw2.sync.v4));
     const slave = await Sasyncd.start(lab.gw2, configuration("slave", gw2.sync.v4, gw1.sync.v4));
@@ -117,8 +119,6 @@ function startDaemons(kernels: Kernels): void {
 
 /** What goes through the tunnel: PF_KEY gives each SA of Linux a selector of the outer family, so one SA carries one. */
 const familiesOf = (charon: CharonKernel) => charon === "pfkey" ? ["v4"] as const : ["v4", "v6"] as const;
-
-const nameOf = ({ master, slave }: Kernels) => `${master} to ${slave}`;
 
 function oneTunnel({ kernels, charon, espProposals, algorithm }: Run): void {
   const name = `${nameOf(kernels)}, kernel-${charon}, ${espProposals}`;
