@@ -36,10 +36,12 @@ export class FfiCommandRunner implements CommandRunner {
 
 class FfiCommand implements RunningCommand {
   #code: number | undefined;
+  #force: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly libc: Libc, private readonly child: Deno.ChildProcess, ended: () => void) {
     child.status.then(({ code }) => {
       this.#code = code;
+      clearTimeout(this.#force);
       ended();
     });
   }
@@ -50,7 +52,7 @@ class FfiCommand implements RunningCommand {
 
   end(): void {
     this.#signal(SIGTERM);
-    Deno.unrefTimer(setTimeout(() => this.#signal(SIGKILL), GRACE_MS));
+    this.#force = setTimeout(() => this.#signal(SIGKILL), GRACE_MS);
   }
 
   /** To the whole session, as long as the command holds its number. */
