@@ -1,0 +1,348 @@
+/** FreeBSD: the extensions of the messages about policies ↔ the portable policy. */
+
+import { DecodeError } from "../errors.ts";
+import { Reader } from "../layout/reader.ts";
+import type { Writer } from "../layout/writer.ts";
+import { type Address, anyAddress, type Family, familyOf, isAnyAddress } from "../record/address.ts";
+import {
+  ACTION,
+  DIRECTION,
+  type Policy,
+  POLICY_TYPE,
+  type PolicyIdentity,
+  policyKey,
+  type Template,
+} from "../record/policy.ts";
+import { type Limits, MODE, NO_MARK, PROTOCOL, type Selector } from "../record/sa.ts";
+import type { Reading } from "./dialect.ts";
+import { addAddress, type AddressExtension, requireAddress, SADB_EXT } from "./extensions.ts";
+import {
+  FREEBSD_EXT,
+  IPSEC_DIR,
+  IPSEC_MAXREQ,
+  IPSEC_POLICYSCOPE,
+  sadbXIpsecrequest,
+} from "./freebsd_numbers.ts";
+import { addOpaques, isOwn, readOpaque } from "./freebsd_opaque.ts";
+import {
+  ANY_PROTOCOL,
+  IPSEC_LEVEL,
+  IPSEC_MANUAL_REQID_MAX,
+  IPSEC_MODE,
+  IPSEC_POLICY,
+  sadbXPolicy,
+} from "./kame.ts";
+import { addLimits, readCurrent, readLimits } from "./lifetime.ts";
+import { type Extensions, ExtensionWriter, type Platform, WORD_BYTES } from "./message.ts";
+import { orReason, Refusal } from "./refusal.ts";
+import { readSockaddr, writeSockaddr } from "./sockaddr.ts";
+
+const ALL_OF_PORT = 0xffff;
+const ALL_ALGORITHMS = 0xffffffff;
+
+/** X_POLICY: its head and its requests. */
+interface PolicyExtension {
+  readonly type: number;
+  readonly dir: number;
+  readonly scope: number;
+  readonly priority: number;
+  readonly requests: readonly IpsecRequest[];
+}
+
+/** `struct sadb_x_ipsecrequest` with its addresses. */
+interface IpsecRequest {
+  readonly proto: number;
+  readonly mode: number;
+  readonly level: number;
+  readonly reqid: number;
+  readonly ends: { readonly src: Address; readonly dst: Address } | undefined;
+}
+
+/** The policy in a message of SPDDUMP and its like. @throws {DecodeError} when it has not the kernel's shape. */
+export function readPolicy(extensions: Extensions, nowSeconds: number, platform: Platform): Reading {
+  const head = readPolicyExtension(extensions, platform);
+  if (!isOfSystem(head)) return { kind: "none" };
+  const id = policyIdentity(head, extensions, platform);
+  const policy = orReason(() => readRest(id, head, extensions, nowSeconds, platform));
+  if (!policy.ok) return { kind: "refused", what: policyKey(id), reason: policy.reason };
+  return { kind: "record", record: { kind: "policy", policy: policy.value } };
+}
+
+/** Names the policy of a message; undefined for one of a socket or an interface. @throws {DecodeError} */
+export function readPolicyIdentity(extensions: Extensions, platform: Platform): PolicyIdentity | undefined {
+  const head = readPolicyExtension(extensions, platform);
+  return isOfSystem(head) ? policyIdentity(head, extensions, platform) : undefined;
+}
+
+function isOfSystem({ scope }: PolicyExtension): boolean {
+  return scope === IPSEC_POLICYSCOPE.UNKNOWN || scope === IPSEC_POLICYSCOPE.GLOBAL;
+}
+
+function readPolicyExtension(extensions: Extensions, platform: Platform): PolicyExtension {
+  const extension = extensions.get(FREEBSD_EXT.SADB_X_EXT_POLICY);
+  if (extension === undefined) throw new DecodeError(sadbXPolicy.name, "extension is missing");
+  const reader = new Reader(extension, sadbXPolicy.name, platform.order);
+  const head = sadbXPolicy.read(reader);
+  const requests: IpsecRequest[] = [];
+  while (reader.remaining > 0) requests.push(readRequest(reader, platform));
+  return { ...head, requests };
+}
+
+function readRequest(reader: Reader, platform: Platform): IpsecRequest {
+  const start = reader.offset;
+  const { len, ...request } = sadbXIpsecrequest.read(reader);
+  if (len < sadbXIpsecrequest.size || len % WORD_BYTES !== 0) {
+    throw new DecodeError(sadbXIpsecrequest.name, `length ${len}`);
+  }
+  if (len === sadbXIpsecrequest.size) return { ...request, ends: undefined };
+  const src = readSockaddr(reader, platform)?.address;
+  const dst = readSockaddr(reader, platform)?.address;
+  reader.align(WORD_BYTES);
+  if (reader.offset !== start + len || src === undefined || src.length !== dst?.length) {
+    throw new DecodeError(sadbXIpsecrequest.name, "addresses do not fill it");
+  }
+  return { ...request, ends: { src, dst } };
+}
+
+function policyIdentity(
+  { dir }: PolicyExtension,
+  extensions: Extensions,
+  platform: Platform,
+): PolicyIdentity {
+  const src = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_SRC, platform);
+  const dst = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_DST, platform);
+  if (src.address.length !== dst.address.length) throw new DecodeError("policy", "addresses of two families");
+  return {
+    direction: readDirection(dir),
+    selector: readSelector(src, dst),
+    type: POLICY_TYPE.MAIN,
+    mark: NO_MARK,
+    interfaceId: 0,
+  };
+}
+
+function readDirection(dir: number): number {
+  if (dir === IPSEC_DIR.INBOUND) return DIRECTION.IN;
+  if (dir === IPSEC_DIR.OUTBOUND) return DIRECTION.OUT;
+  throw new DecodeError(sadbXPolicy.name, `direction ${dir}`);
+}
+
+function readSelector(src: AddressExtension, dst: AddressExtension): Selector {
+  return {
+    family: familyOf(src.address),
+    src: src.address,
+    dst: dst.address,
+    srcBits: src.prefixlen,
+    dstBits: dst.prefixlen,
+    srcPort: src.port,
+    srcPortMask: src.port === 0 ? 0 : ALL_OF_PORT,
+    dstPort: dst.port,
+    dstPortMask: dst.port === 0 ? 0 : ALL_OF_PORT,
+    protocol: src.proto === ANY_PROTOCOL ? 0 : src.proto,
+    ifname: "",
+    user: 0,
+  };
+}
+
+/** The kernel dates the last use, not the first: it is not told. */
+function readRest(
+  id: PolicyIdentity,
+  { type, priority, requests }: PolicyExtension,
+  extensions: Extensions,
+  nowSeconds: number,
+  platform: Platform,
+): Policy {
+  const hard = readLimits(extensions, SADB_EXT.SADB_EXT_LIFETIME_HARD, platform);
+  checkLimits(hard);
+  return {
+    ...id,
+    action: readAction(type),
+    priority,
+    flags: 0,
+    share: 0,
+    templates: requests.map((request) => readTemplate(request, id.selector.family)),
+    soft: {},
+    hard,
+    ageSeconds: readCurrent(extensions, hard, nowSeconds, platform).ageSeconds,
+    usedSeconds: undefined,
+    opaque: readOpaque(extensions, platform),
+  };
+}
+
+function readAction(type: number): number {
+  if (type === IPSEC_POLICY.DISCARD) return ACTION.BLOCK;
+  if (type === IPSEC_POLICY.NONE || type === IPSEC_POLICY.IPSEC) return ACTION.ALLOW;
+  throw new Refusal(`policy of type ${type}`);
+}
+
+/** Of limits a policy has the age; its use is limited from the last one on, where others count from the first. */
+function checkLimits({ useSeconds, bytes, packets }: Limits): void {
+  if (useSeconds !== undefined) throw new Refusal("policy with a limit of use");
+  if (bytes !== undefined || packets !== undefined) {
+    throw new Refusal("policy with a limit of bytes or packets");
+  }
+}
+
+function readTemplate({ proto, mode, level, reqid, ends }: IpsecRequest, family: Family): Template {
+  if (mode === IPSEC_MODE.ANY) throw new Refusal("request of any mode");
+  if (level === IPSEC_LEVEL.DEFAULT) throw new Refusal("request whose level the system's default decides");
+  if (mode === IPSEC_MODE.TUNNEL && ends === undefined) {
+    throw new DecodeError("policy", "tunnel without ends");
+  }
+  const isTunnel = mode === IPSEC_MODE.TUNNEL;
+  const own = isTunnel ? ends : undefined;
+  const { src, dst } = own ?? { src: anyOf(family), dst: anyOf(family) };
+  if (!isTunnel && mode !== IPSEC_MODE.TRANSPORT) throw new Refusal(`request of mode ${mode}`);
+  return {
+    dst,
+    src,
+    family: own === undefined ? family : familyOf(dst),
+    protocol: proto,
+    spi: 0,
+    reqid: level === IPSEC_LEVEL.UNIQUE ? reqid : 0,
+    mode: isTunnel ? MODE.TUNNEL : MODE.TRANSPORT,
+    share: 0,
+    optional: level === IPSEC_LEVEL.USE,
+    authAlgorithms: ALL_ALGORITHMS,
+    encryptionAlgorithms: ALL_ALGORITHMS,
+    compressionAlgorithms: ALL_ALGORITHMS,
+  };
+}
+
+function anyOf(family: Family): Address {
+  return anyAddress(family === 6 ? 6 : 4);
+}
+
+/** The extensions of an SPDUPDATE. @throws {Refusal} @throws {RangeError} when the policy cannot be expressed. */
+export function writePolicy(policy: Policy, platform: Platform): Uint8Array {
+  const { action, templates, priority, share, flags, soft, hard } = policy;
+  if (action === ACTION.BLOCK && templates.length > 0) {
+    throw new Refusal("policy that blocks, with templates");
+  }
+  if (flags !== 0) throw new Refusal(`FreeBSD has no policy flags (0x${flags.toString(16)})`);
+  if (share !== 0) throw new Refusal("FreeBSD has no sharing of SAs");
+  if (templates.length > IPSEC_MAXREQ) throw new Refusal(`more than ${IPSEC_MAXREQ} templates`);
+  if (Object.values(soft).some((limit) => limit !== undefined)) throw new Refusal("policy with a soft limit");
+  checkLimits(hard);
+  const type = action === ACTION.BLOCK
+    ? IPSEC_POLICY.DISCARD
+    : templates.length === 0
+    ? IPSEC_POLICY.NONE
+    : IPSEC_POLICY.IPSEC;
+  const writer = new ExtensionWriter(platform);
+  addPolicyExtension(writer, policy, { type, priority, templates });
+  if (hard.addSeconds !== undefined) addLimits(writer, SADB_EXT.SADB_EXT_LIFETIME_HARD, hard);
+  addSelector(writer, policy.selector);
+  addOpaques(writer, policy.opaque);
+  return writer.finish();
+}
+
+/** The extensions of an SPDDELETE, by selector. @throws {Refusal} @throws {RangeError} */
+export function writePolicyName(id: PolicyIdentity, platform: Platform): Uint8Array {
+  const writer = new ExtensionWriter(platform);
+  addPolicyExtension(writer, id, { type: IPSEC_POLICY.NONE, priority: 0, templates: [] });
+  addSelector(writer, id.selector);
+  return writer.finish();
+}
+
+function addPolicyExtension(
+  writer: ExtensionWriter,
+  { direction, selector, type: policyType, mark, interfaceId }: PolicyIdentity,
+  { type, priority, templates }: Pick<Policy, "priority" | "templates"> & { readonly type: number },
+): void {
+  if (policyType !== POLICY_TYPE.MAIN) throw new Refusal("FreeBSD has no sub-policies");
+  if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("FreeBSD has no marks");
+  if (interfaceId !== 0) throw new Refusal("FreeBSD has no interface id");
+  const dir = direction === DIRECTION.IN
+    ? IPSEC_DIR.INBOUND
+    : direction === DIRECTION.OUT
+    ? IPSEC_DIR.OUTBOUND
+    : undefined;
+  if (dir === undefined) throw new Refusal("FreeBSD has no policies for what is forwarded");
+  writer.add(FREEBSD_EXT.SADB_X_EXT_POLICY, (w) => {
+    sadbXPolicy.write(w, { type, dir, scope: IPSEC_POLICYSCOPE.UNKNOWN, id: 0, priority });
+    for (const template of templates) writeRequest(w, template, selector.family, writer.platform);
+  });
+}
+
+function writeRequest(writer: Writer, template: Template, family: Family, platform: Platform): void {
+  checkTemplate(template, family);
+  const { protocol, mode, reqid, optional, src, dst } = template;
+  const isTunnel = mode === MODE.TUNNEL;
+  const start = writer.length;
+  sadbXIpsecrequest.write(writer, {
+    len: 0,
+    proto: protocol,
+    mode: isTunnel ? IPSEC_MODE.TUNNEL : IPSEC_MODE.TRANSPORT,
+    level: optional ? IPSEC_LEVEL.USE : reqid === 0 ? IPSEC_LEVEL.REQUIRE : IPSEC_LEVEL.UNIQUE,
+    reqid,
+  });
+  if (isTunnel) {
+    for (const address of [src, dst]) writeSockaddr(writer, { address, port: 0 }, platform);
+    writer.align(WORD_BYTES); // all before it is a multiple of it
+  }
+  writer.patch(start, "u16", writer.length - start);
+}
+
+/** @throws {Refusal} naming what a request has no place for, or the kernel would change in silence. */
+function checkTemplate(template: Template, family: Family): void {
+  const { protocol, mode, spi, reqid, share, optional, src, dst } = template;
+  if (!Object.values<number>(PROTOCOL).includes(protocol)) {
+    throw new Refusal(`template of protocol ${protocol}`);
+  }
+  if (mode !== MODE.TUNNEL && mode !== MODE.TRANSPORT) throw new Refusal(`template of mode ${mode}`);
+  if (spi !== 0) throw new Refusal("template with an SPI");
+  if (share !== 0) throw new Refusal("template that shares SAs");
+  if (optional && reqid !== 0) throw new Refusal("optional template with a reqid");
+  if (reqid > IPSEC_MANUAL_REQID_MAX) {
+    throw new Refusal(`template with reqid ${reqid}, beyond ${IPSEC_MANUAL_REQID_MAX}`);
+  }
+  const masks = [template.authAlgorithms, template.encryptionAlgorithms, template.compressionAlgorithms];
+  if (masks.some((mask) => mask !== ALL_ALGORITHMS)) throw new Refusal("template that limits algorithms");
+  if (mode === MODE.TUNNEL) {
+    if (familyOf(src) !== familyOf(dst)) throw new Refusal("template of two families");
+    if (isAnyAddress(src) || isAnyAddress(dst)) throw new Refusal("tunnel without both ends");
+  } else if (template.family !== family) throw new Refusal("transport template of another family");
+}
+
+function addSelector(writer: ExtensionWriter, selector: Selector): void {
+  const { family, src, srcBits, srcPort, srcPortMask, dst, dstBits, dstPort, dstPortMask } = selector;
+  if (family === 0) throw new Refusal("selector without a family");
+  if (familyOf(src) !== family || familyOf(dst) !== family) throw new Refusal("selector of two families");
+  if (selector.ifname !== "") throw new Refusal(`selector with interface ${selector.ifname}`);
+  if (selector.user !== 0) throw new Refusal("selector with a user");
+  if (selector.protocol === ANY_PROTOCOL) throw new Refusal(`selector with protocol ${ANY_PROTOCOL}`);
+  const proto = selector.protocol === 0 ? ANY_PROTOCOL : selector.protocol;
+  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_SRC, {
+    proto,
+    prefixlen: srcBits,
+    address: src,
+    port: portOf(srcPort, srcPortMask),
+  });
+  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, {
+    proto,
+    prefixlen: dstBits,
+    address: dst,
+    port: portOf(dstPort, dstPortMask),
+  });
+}
+
+/** Port 0 stands for every port, others for themselves. @throws {Refusal} for what else a mask can say. */
+function portOf(port: number, mask: number): number {
+  if (mask === 0 ? port !== 0 : mask !== ALL_OF_PORT || port === 0) {
+    throw new Refusal(`selector with port ${port} and mask 0x${mask.toString(16)}`);
+  }
+  return port;
+}
+
+/** The policy as a dump shows it after `writePolicy`: templates of transport mode need no addresses. */
+export function toldPolicy(policy: Policy): Policy {
+  const ends = { src: anyOf(policy.selector.family), dst: anyOf(policy.selector.family) };
+  return {
+    ...policy,
+    templates: policy.templates.map((template) =>
+      template.mode === MODE.TRANSPORT ? { ...template, ...ends } : template
+    ),
+    opaque: policy.opaque.filter(isOwn),
+  };
+}
