@@ -76,9 +76,10 @@ export class ClassicTalk {
     if (this.#peerRole !== undefined) this.#tellRole(this.#peerRole, nowMs);
   }
 
-  /** One of several connections is gone, and with it perhaps something that was said on it. */
-  switched(nowMs: number): void {
+  /** One of several connections is gone; when all was said on it (`wasLive`), perhaps not all has arrived. */
+  left(wasLive: boolean, nowMs: number): void {
     this.#taker.interrupt(nowMs);
+    if (!wasLive) return;
     this.#planSnapshot(nowMs);
     this.#sayRole();
   }
