@@ -149,11 +149,11 @@ export class Gateway {
     this.#demoteAtMs = isWell ? 0 : clock.bootMs() + RETRY_MS;
   }
 
-  /** An IKE daemon may act when nothing keeps it from sending any more. @returns when to come back at the latest. */
+  /** An IKE daemon may act in its own epoch, when nothing keeps it from sending any more. @returns when to come back at the latest. */
   #orderIke(ready: ReadonlyMap<number, Readiness>): number {
-    const { ike, node: { membership: { role, epoch } } } = this.options;
+    const { ike, node: { membership: { role, acting, epoch } } } = this.options;
     if (role !== "MASTER") ike.give({ duty: "passive", epoch });
-    else if (this.#guardWanted === undefined) ike.give({ duty: "active", epoch });
+    else if (acting && this.#guardWanted === undefined) ike.give({ duty: "active", epoch });
     return ike.tick(ready);
   }
 

@@ -251,3 +251,47 @@ test("sasyncd goes to the background when it is ready", async (place) => {
     "ended within a second",
   );
 });
+
+test("sasyncd runs the command of control exec on each side, until it succeeds", async (place) => {
+  const { folder } = place;
+  const program = `${folder}/ike`;
+  const script = `#!/bin/sh
+echo "told: $*"
+[ -e ${folder}/$2 ] && exit 0
+touch ${folder}/$2
+exit 7
+`;
+  Deno.writeTextFileSync(program, script, { mode: 0o700 });
+  const more = `sharedkey 0x${KEY}\ncontrol exec "${program} -x"`;
+  const [master, slave] = [
+    new Daemon(configure(place, "master", more)),
+    new Daemon(configure(place, "slave", more)),
+  ];
+  for (
+    const [daemon, duty, word] of [[master, "ACTIVE 1", "active"], [slave, "PASSIVE \\d", "passive"]] as const
+  ) {
+    await daemon.waitFor(new RegExp(`ike is not ${word} yet, trying again: exit status 7`));
+    await daemon.waitFor(new RegExp(`ike is ${word}`));
+    await daemon.waitFor(new RegExp(`ike: told: -x ${duty}`), 2);
+    assertEquals((await daemon.end("SIGTERM")).code, 0);
+  }
+});
+
+test("sasyncd ends in time though the command of control exec hangs", async (place) => {
+  const program = `${place.folder}/ike`;
+  Deno.writeTextFileSync(program, "#!/bin/sh\necho begins\nexec sleep 5\n", { mode: 0o700 });
+  const daemon = new Daemon(configure(place, "slave", `sharedkey 0x${KEY}\ncontrol exec ${program}`));
+  await daemon.waitFor(/ike: begins/);
+  const { code, tookMs } = await daemon.end("SIGTERM");
+  assertEquals(code, 0);
+  assert(tookMs < 1000, `end took ${tookMs} ms`);
+});
+
+test("sasyncd goes on without the IKE daemon that it is to tell", async (place) => {
+  const more = `sharedkey 0x${KEY}\ncontrol strongswan socket ${place.folder}/none`;
+  const daemon = new Daemon(configure(place, "slave", more));
+  await daemon.waitFor(/strongswan is not passive yet, trying again: Cannot connect to ".*none": ENOENT/);
+  const { code, tookMs } = await daemon.end("SIGTERM");
+  assertEquals(code, 0);
+  assert(tookMs < 1000, `end took ${tookMs} ms`);
+});

@@ -287,7 +287,7 @@ Deno.test("Gateway orders the IKE daemon of a master to be active and that of a 
   const master = new FakeDaemon(world, { address: M, peers: [S], mode: "master", ike: [masters] });
   const slave = new FakeDaemon(world, { address: S, peers: [M], mode: "slave", ike: [slaves] });
   await world.run(20_000);
-  assertEquals(masters.orders.map(({ duty }) => duty), ["active"]);
+  assertEquals(masters.orders, [{ duty: "active", epoch: 1 }]);
   assertEquals(slaves.orders.map(({ duty }) => duty), ["passive"]);
   master.gateway.stop("test");
   slave.gateway.stop("test");
