@@ -16,6 +16,7 @@ const ROWS = {
   AF_UNIX: row(1, 1, 1),
   AF_INET: row(2, 2, 2),
   AF_INET6: row(10, 24, 28),
+  AF_KEY: row(15, 30, 27),
   SOCK_STREAM: row(1, 1, 1),
   SOCK_DGRAM: row(2, 2, 2),
   SOCK_RAW: row(3, 3, 3),

@@ -102,9 +102,13 @@ export interface BufferSizes {
   readonly sendBufferBytes?: number;
 }
 
+/** What no system refuses as too large. */
+const SMALL_BUFFER_BYTES = 64 * 1024;
+
 /**
  * Sets the sizes, beyond the system's limit where the process may (Linux: CAP_NET_ADMIN), else up to it. Linux
- * doubles what is asked for, and takes no less than about 2 KiB.
+ * doubles what is asked for, and takes no less than about 2 KiB. BSD refuses what is beyond its limit (OpenBSD:
+ * kern.sbmax), so less is asked for then.
  *
  * @throws {SyscallError}
  */
@@ -123,7 +127,10 @@ function setBufferSize(
 ): void {
   if (size === undefined) return;
   const { SOL_SOCKET } = libc.constants;
-  const forced = libc.system === "linux" &&
-    libc.c.setsockopt(fd.use(), SOL_SOCKET, force, new Int32Array([size]), 4) === 0;
-  if (!forced) setOption(libc, fd, SOL_SOCKET, plain, size, `a socket buffer of ${size} bytes`);
+  const isSet = (name: number, bytes: number) =>
+    libc.c.setsockopt(fd.use(), SOL_SOCKET, name, new Int32Array([bytes]), 4) === 0;
+  if (libc.system === "linux" && isSet(force, size)) return;
+  let bytes = size;
+  while (libc.system !== "linux" && bytes > SMALL_BUFFER_BYTES && !isSet(plain, bytes)) bytes = bytes >> 1;
+  setOption(libc, fd, SOL_SOCKET, plain, bytes, `a socket buffer of ${bytes} bytes`);
 }

@@ -111,11 +111,31 @@ const SYMBOLS = {
   // int clock_gettime(clockid_t clock, struct timespec *time);
   clockGettime: { name: "clock_gettime", parameters: ["i32", "buffer"], result: "i32" },
 
-  // Linux: int prctl(int option, unsigned long argument, ...);
+  // What only some systems have, see OF_SYSTEM; null elsewhere.
+  // int prctl(int option, unsigned long argument, ...);
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32", optional: true },
-  // Linux (glibc 2.28): int statx(int dir, const char *path, int flags, unsigned mask, struct statx *);
+  // glibc 2.28: int statx(int dir, const char *path, int flags, unsigned mask, struct statx *);
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32", optional: true },
+  // int fstat(int fd, struct stat *);
+  fstat: { parameters: ["i32", "buffer"], result: "i32", optional: true },
+  // int sysctl(const int *name, u_int n, void *old, size_t *oldLength, void *new, size_t newLength);
+  sysctl: {
+    parameters: ["buffer", "u32", "buffer", "buffer", "buffer", "usize"],
+    result: "i32",
+    optional: true,
+  },
+  // int sendsyslog(const char *message, size_t n, int flags);
+  sendsyslog: { parameters: ["buffer", "usize", "i32"], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
+
+/** Which systems have what not all have. */
+const OF_SYSTEM: Readonly<Record<string, readonly System[]>> = {
+  prctl: ["linux"],
+  statx: ["linux"],
+  fstat: ["openbsd"],
+  sysctl: ["openbsd", "freebsd"],
+  sendsyslog: ["openbsd"],
+};
 
 const ERRNO_ACCESSOR: Readonly<Record<System, string>> = {
   linux: "__errno_location",
@@ -170,12 +190,35 @@ export class Libc {
   }
 }
 
+/** Where the runtime gets libraries from; a test's own in tests. */
+export interface LibraryLoader {
+  /** The names in a folder. @throws {Deno.errors.NotFound} */
+  list(folder: string): readonly string[];
+  /** The functions of the library at `path`; those that are optional and missing are null. */
+  open(path: string, symbols: Deno.ForeignLibraryInterface): Readonly<Record<string, unknown>>;
+}
+
+const RUNTIME: LibraryLoader = {
+  list: (folder) => Array.from(Deno.readDirSync(folder), ({ name }) => name),
+  open: (path, symbols) => Deno.dlopen(path, symbols).symbols,
+};
+
+/** Where OpenBSD has `libc.so.MAJOR.MINOR`, whose numbers change with almost every release. */
+const BSD_LIBRARIES = "/usr/lib";
+
 /**
- * Absolute paths where the C library may be, in the order in which they are tried: Debian, Fedora and SUSE, Arch.
- * The same list belongs into `--allow-ffi=`; paths that do not exist are allowed there.
+ * Absolute paths where the C library may be, in the order in which they are tried: on Linux Debian, Fedora and SUSE,
+ * Arch; on OpenBSD the newest first (older ones may be left of earlier releases). The same list belongs into
+ * `--allow-ffi=`; paths that do not exist are allowed there.
  */
-export function libcPaths({ system, arch }: OsArch): readonly string[] {
-  if (system !== "linux") return [];
+export function libcPaths(
+  { system, arch }: OsArch,
+  loader: Pick<LibraryLoader, "list"> = RUNTIME,
+): readonly string[] {
+  if (system === "freebsd") return ["/lib/libc.so.7"];
+  if (system === "openbsd") {
+    return newestFirst(loader.list(BSD_LIBRARIES)).map((name) => `${BSD_LIBRARIES}/${name}`);
+  }
   return [
     `/lib/${arch}-linux-gnu/libc.so.6`,
     "/lib64/libc.so.6",
@@ -184,18 +227,34 @@ export function libcPaths({ system, arch }: OsArch): readonly string[] {
   ];
 }
 
+function newestFirst(names: readonly string[]): string[] {
+  const versions = names.flatMap((name) => {
+    const [, major, minor] = /^libc\.so\.(\d+)\.(\d+)$/.exec(name) ?? [];
+    return major === undefined ? [] : [{ name, major: Number(major), minor: Number(minor) }];
+  });
+  return versions.sort((a, b) => b.major - a.major || b.minor - a.minor).map(({ name }) => name);
+}
+
+/** What is loaded on that system: nothing that only another one has. */
+export function symbolsOf(system: System): Deno.ForeignLibraryInterface {
+  const own = Object.entries(SYMBOLS).filter(([key]) => OF_SYSTEM[key]?.includes(system) ?? true);
+  const errnoLocation = { ...SYMBOLS.errnoLocation, name: ERRNO_ACCESSOR[system] };
+  return { ...Object.fromEntries(own), errnoLocation };
+}
+
 /**
- * Opens the C library. Called once, by main; stays open until the process ends.
+ * Opens the C library. Called once, by main; stays open until the process ends. Not yet run on OpenBSD and FreeBSD.
  *
  * @throws {SyscallError} when it is at none of the known paths, or lacks a function.
  */
-export function openLibc(machine: OsArch = osArch()): Libc {
+export function openLibc(machine: OsArch = osArch(), loader: LibraryLoader = RUNTIME): Libc {
   const { system, arch } = machine;
-  const symbols = { ...SYMBOLS, errnoLocation: { ...SYMBOLS.errnoLocation, name: ERRNO_ACCESSOR[system] } };
+  const missing = Object.fromEntries(Object.keys(OF_SYSTEM).map((key) => [key, null]));
   const failures: string[] = [];
-  for (const path of libcPaths(machine)) {
+  for (const path of libcPaths(machine, loader)) {
     try {
-      return new Libc(system, arch, Deno.dlopen(path, symbols).symbols);
+      const found = { ...missing, ...loader.open(path, symbolsOf(system)) };
+      return new Libc(system, arch, found as unknown as LibcSymbols); // has every key: opened, or null
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       failures.push(error instanceof Error ? error.message : String(error));

@@ -28,6 +28,16 @@ const statx = new Layout("statx", 256, {
   rest: pad(226),
 });
 
+/** `struct stat` of OpenBSD, 128 bytes (sys/stat.h). */
+const openbsdStat = new Layout("stat", 128, {
+  mode: u32,
+  device: u32,
+  inode: u64,
+  links: u32,
+  uid: u32,
+  rest: pad(104),
+});
+
 const CHUNK_BYTES = 16 * 1024;
 /** More than any configuration. */
 const MOST_BYTES = 1 << 20;
@@ -55,6 +65,11 @@ export function readOwnedFile(libc: Libc, path: string): OwnedFile {
 /** Owner and mode, with the bits that tell its kind, of an open file. @throws {SyscallError} */
 export function readStatus(libc: Libc, fd: OwnedFd, path: string): { uid: number; mode: number } {
   const call = `get the owner of "${path}"`;
+  if (libc.c.fstat !== null) {
+    const status = new Uint8Array(openbsdStat.size);
+    libc.check(libc.c.fstat(fd.use(), status), call);
+    return openbsdStat.read(new Reader(status, openbsdStat.name));
+  }
   if (libc.c.statx === null) throw libc.errorNamed(call, "ENOSYS");
   const status = new Uint8Array(statx.size);
   const mask = LINUX.STATX_TYPE | LINUX.STATX_MODE | LINUX.STATX_UID;

@@ -11,7 +11,10 @@ import { openSocket, orClose } from "./socket.ts";
 
 const SYSLOG_PATH = "/dev/log";
 
-/** A connection to the syslog daemon, made at the first datagram and again when the daemon was restarted. */
+/**
+ * A connection to the syslog daemon, made at the first datagram and again when the daemon was restarted. OpenBSD has a
+ * system call for it instead (not yet run there).
+ */
 export class SyslogSocket {
   readonly #libc: Libc;
   readonly #path: string;
@@ -41,6 +44,9 @@ export class SyslogSocket {
   }
 
   #trySend(datagram: Uint8Array): boolean {
+    if (this.#libc.c.sendsyslog !== null) {
+      return this.#libc.c.sendsyslog(unshared(datagram), BigInt(datagram.length), 0) === 0;
+    }
     const first = this.#sendOnce(datagram);
     if (first !== "broken") return first === "sent";
     this.close();

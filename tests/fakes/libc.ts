@@ -1,7 +1,7 @@
-/** A C library made of functions that a test hands in; all others fail with ENOSYS. */
+/** A C library made of functions that a test hands in; all others that the system has fail with ENOSYS. */
 
 import { errnoCode } from "../../ffi/errno.ts";
-import { Libc, type LibcSymbols } from "../../ffi/libc.ts";
+import { Libc, type LibcSymbols, symbolsOf } from "../../ffi/libc.ts";
 import type { System } from "../../ffi/system.ts";
 
 /** The error number that the next `errno()` sees. */
@@ -28,8 +28,9 @@ export function fakeLibc(make: (errno: FakeErrno) => Partial<LibcSymbols>, syste
     },
   };
   const given: Partial<LibcSymbols> = { ...always, ...make(errno) };
+  const loaded = symbolsOf(system);
   const symbols = new Proxy(given, {
-    get: (target, name) => Reflect.get(target, name) ?? (() => errno.fail("ENOSYS")),
+    get: (target, name) => Reflect.get(target, name) ?? (name in loaded ? () => errno.fail("ENOSYS") : null),
   });
   return new Libc(system, "x86_64", symbols as LibcSymbols); // the proxy answers for every symbol
 }

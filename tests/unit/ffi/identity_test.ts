@@ -17,7 +17,7 @@ function passwd(directory: bigint): Uint8Array {
 }
 
 Deno.test("decodePasswd() follows pointers by the strings' own address", () => {
-  assertEquals(decodePasswd(passwd(BASE + 12n), BASE, STRINGS, "little"), {
+  assertEquals(decodePasswd("linux", passwd(BASE + 12n), BASE, STRINGS, "little"), {
     uid: 107,
     gid: 108,
     directory: "/var/empty",
@@ -26,18 +26,21 @@ Deno.test("decodePasswd() follows pointers by the strings' own address", () => {
 
 for (const offset of [-1n, BigInt(STRINGS.length), 1n << 40n, -(1n << 40n)]) {
   Deno.test(`decodePasswd() refuses a pointer ${offset} bytes off`, () => {
-    assertThrows(() => decodePasswd(passwd(BASE + offset), BASE, STRINGS, "little"), DecodeError);
+    assertThrows(() => decodePasswd("linux", passwd(BASE + offset), BASE, STRINGS, "little"), DecodeError);
   });
 }
 
 Deno.test("decodePasswd() refuses text without an end", () => {
-  assertThrows(() => decodePasswd(passwd(BASE), BASE, STRINGS.subarray(0, 4), "little"), DecodeError);
+  assertThrows(
+    () => decodePasswd("linux", passwd(BASE), BASE, STRINGS.subarray(0, 4), "little"),
+    DecodeError,
+  );
 });
 
 Deno.test("decodePasswd() refuses every cut", () => {
   const whole = passwd(BASE + 12n);
   whole.forEach((_, length) =>
-    assertThrows(() => decodePasswd(whole.subarray(0, length), BASE, STRINGS, "little"), DecodeError)
+    assertThrows(() => decodePasswd("linux", whole.subarray(0, length), BASE, STRINGS, "little"), DecodeError)
   );
 });
 
