@@ -146,7 +146,7 @@ async function run(
     "SIGHUP",
     () => log.notice("SIGHUP: reading the configuration again is not there yet"),
   );
-  log.state(`sasyncd started, kernel ${kernel.name}, ${resolved.peers.length} peers`);
+  log.state(`sasyncd started, kernel ${kernel.name}, ${config.peers.length} peers`);
   if (ready !== undefined) {
     releaseTerminal(libc);
     reportReady(libc, ready);
@@ -167,7 +167,7 @@ function faultOf(error: unknown): string {
 }
 
 function openKernel(libc: Libc, { kernel }: Config, clock: Clock): KernelIpsec {
-  if (kernel === "memory") return new MemoryKernel(clock);
+  if (kernel === "memory" || kernel === "memory openbsd") return new MemoryKernel(clock);
   return new XfrmKernel({
     open: (groups, receiveBufferBytes, ignoredPortId) =>
       openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes, ignoredPortId }),

@@ -95,13 +95,3 @@ export interface Config {
   readonly exclude: readonly Prefix[];
   readonly demoteFile: DemoteFile | undefined;
 }
-
-/** `listen on` and `peer` after name resolution: what the daemon works with. */
-export interface ResolvedPeer {
-  readonly address: Address;
-  readonly port: number;
-  readonly sharedKey: SharedKey;
-  readonly slaveOnly: boolean;
-  /** As configured, for the log. */
-  readonly name: string;
-}

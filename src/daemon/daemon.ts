@@ -18,9 +18,11 @@ import type {
 } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
+import { AllPeers } from "./all_peers.ts";
 import { Gateway } from "./gateway.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
+import { openClassic } from "./open_classic.ts";
 import { Peers } from "./peers.ts";
 import { Preference } from "./preference.ts";
 import type { Resolved } from "./resolve_config.ts";
@@ -52,15 +54,17 @@ export interface DaemonPorts {
  * A gateway that is ready to `run`, in the role that its tracker states.
  *
  * @throws {SyscallError | KernelReplyError | DecodeError} when the tracker cannot tell.
+ * @throws {ConfigError} when what is configured cannot be had on this system.
  */
 export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPorts): Gateway {
   const { clock, random, poller, log, kernel, guard, tracker, demoter } = ports;
   const refusals = new RepeatLimit({ say: (text) => log.error(text), quietMs: QUIET_MS });
   const troubles = new RepeatLimit({ say: (text) => log.state(text), quietMs: QUIET_MS });
+  const everyPeer = [...resolved.peers, ...resolved.classicPeers];
   const nodeId = random.bytes(16);
   const node = new Node({
     nodeId: nodeId.toHex(),
-    peers: resolved.peers.map(({ name }) => name),
+    peers: everyPeer.map(({ name }) => name),
     ownership: resolved.ownership,
     flushMode: config.flushMode,
     sharedPrefixes: config.shared,
@@ -73,9 +77,10 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     os: ports.os,
     capabilities: 0,
     settingsDigest: resolved.settingsDigest,
-    addresses: [...resolved.named, ...resolved.peers.map(({ address }) => address)],
+    addresses: [...resolved.named, ...everyPeer.map(({ address }) => address)],
   };
-  const peers = new Peers({
+  const classic = openClassic(config, resolved, node, { ...ports, refusals, troubles });
+  const native = new Peers({
     transport: ports.transport,
     clock,
     random,
@@ -84,6 +89,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     troubles,
     peers: resolved.peers,
     listeners: ports.listeners,
+    adopt: (connection) => classic.adopt(connection),
     localAddresses: resolved.named,
     hello,
     events: {
@@ -111,7 +117,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     log,
     repeats,
     troubles,
-    peers,
+    peers: new AllPeers(native, classic),
     roles,
     preference,
     ike,

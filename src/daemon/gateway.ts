@@ -20,8 +20,9 @@ import type {
 } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
+import type { AllPeers } from "./all_peers.ts";
 import type { IkeOrders } from "./ike_orders.ts";
-import type { Peers } from "./peers.ts";
+
 import type { Preference } from "./preference.ts";
 import type { RoleWatch } from "./role_watch.ts";
 
@@ -37,6 +38,9 @@ const APPLY_SLICE_MS = 5;
 /** How long to wait when the kernel fails, before it is asked again. */
 const RETRY_MS = 1000;
 
+/** How long peers may take to notice that this node leaves. */
+const LEAVE_MS = 500;
+
 /** Data collected for one peer in one turn. */
 const COLLECT_BYTES = 32 * 1024;
 
@@ -50,7 +54,7 @@ export interface GatewayOptions {
   readonly repeats: RepeatLimit;
   readonly troubles: RepeatLimit;
   /** Made by the caller, as its events go to `receive` and the node. */
-  readonly peers: Peers;
+  readonly peers: AllPeers;
   readonly roles: RoleWatch;
   /** undefined: there is nothing to demote. */
   readonly preference: Preference | undefined;
@@ -97,6 +101,17 @@ export class Gateway {
     this.#survive("take the guard away", () => this.options.guard.set([]));
     this.#survive("leave the demotion behind", () => this.options.preference?.leave());
     await this.options.ike.leave(poller);
+    await this.#leavePeers();
+  }
+
+  /** Peers that may still write have to see first that this node leaves: what a closed connection does is theirs. */
+  async #leavePeers(): Promise<void> {
+    const { poller, peers, clock } = this.options;
+    const endMs = clock.look() + LEAVE_MS;
+    for (let left = peers.leaving(); left.length > 0 && clock.look() < endMs; left = peers.leaving()) {
+      const ready = await poller.wait(left, endMs - clock.bootMs());
+      peers.ready(new Map(ready.map((one) => [one.fd, one])));
+    }
   }
 
   /** One turn: everything that is ready is done at once, within bounds. */

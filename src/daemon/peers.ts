@@ -6,7 +6,7 @@
 import { DecodeError, PeerError, SyscallError } from "../errors.ts";
 import type { Log } from "../log/verbosity.ts";
 import type { RepeatLimit } from "../log/repeat_limit.ts";
-import type { Clock, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
+import type { Clock, Connection, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
 import { type Address, equalBytes, formatAddress } from "../record/address.ts";
 import { type Hello, type Message, REVISION } from "../wire/native/message.ts";
 import { PeerLink, REPLACED } from "./peer_link.ts";
@@ -50,6 +50,8 @@ export interface PeersOptions {
   readonly troubles: RepeatLimit;
   readonly peers: readonly PeerSettings[];
   readonly listeners: readonly Listener[];
+  /** Offers a connection from an address that is none of these peers'. @returns whether somebody has taken it. */
+  readonly adopt?: (connection: Connection) => boolean;
   /** Local addresses that `listen on` names: dialling uses the one of the peer's family. */
   readonly localAddresses: readonly Address[];
   readonly hello: Hello;
@@ -225,6 +227,7 @@ export class Peers {
       const { remote } = connection;
       const peer = [...this.#peers.values()].find(({ settings }) => equalBytes(settings.address, remote));
       if (peer === undefined) {
+        if (this.options.adopt?.(connection)) continue;
         connection.drop();
         this.#refuse(formatAddress(remote), "is no configured peer, connection refused");
         continue;

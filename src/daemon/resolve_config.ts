@@ -1,7 +1,7 @@
 /** Turns a configuration's names and interfaces into addresses, and those into what the parts of the daemon take. */
 
 import { createHash } from "node:crypto";
-import type { Config, ListenStatement, SharedKey } from "../config/config.ts";
+import type { Config, ListenStatement, PeerStatement, SharedKey } from "../config/config.ts";
 import { DEFAULT_PORT } from "../config/config.ts";
 import type { Ownership } from "../core/ownership.ts";
 import type { ListenAddress } from "../ports.ts";
@@ -15,6 +15,7 @@ import {
   type Prefix,
 } from "../record/address.ts";
 import { derivePsk } from "../wire/native/psk.ts";
+import type { ClassicPeerSettings } from "./classic_peers.ts";
 import type { PeerSettings } from "./peers.ts";
 
 /** What only the system knows. */
@@ -36,6 +37,7 @@ export interface Resolved {
   /** Local addresses that `listen on` names. */
   readonly named: readonly Address[];
   readonly peers: readonly PeerSettings[];
+  readonly classicPeers: readonly ClassicPeerSettings[];
   readonly ownership: Ownership;
   /** Digest of what decides ownership; equal on all nodes that agree. 16 bytes. */
   readonly settingsDigest: Uint8Array;
@@ -49,14 +51,16 @@ export class ResolveError extends Error {
 /** @throws {ResolveError} for the first name that cannot be resolved. */
 export function resolveConfig(config: Config, resolver: Resolver): Resolved {
   const named = config.listen.flatMap((statement) => listenAddresses(statement, resolver));
-  const peers = resolvePeers(config, resolver);
-  const hosts = [...named.map(({ address }) => address), ...peers.map(({ address }) => address)];
+  const all = resolvePeers(config, resolver);
+  const hosts = [...named, ...all].map(({ address }) => address);
   const local = [...uniqueHosts(hosts), ...config.exclude];
   const ownership = { local, shared: config.shared };
   return {
     listening: named.length > 0 ? named : everywhere(),
     named: named.map(({ address }) => address),
-    peers,
+    peers: nativePeers(all),
+    classicPeers: all.filter(({ protocol }) => protocol === "classic")
+      .map(({ sharedKey, ...peer }) => ({ ...peer, key: sharedKey.bytes })),
     ownership,
     settingsDigest: digestOwnership(ownership, config.flushMode),
   };
@@ -79,19 +83,33 @@ function listenAddresses({ target, family, port }: ListenStatement, resolver: Re
   return addresses.map((address) => ({ address, port, optional: false }));
 }
 
-function resolvePeers(config: Config, resolver: Resolver): PeerSettings[] {
-  const peers = new Map<string, PeerSettings>();
-  const psks = new Map<SharedKey, Uint8Array>();
-  for (const { target, port, sharedKey = config.sharedKey, slaveOnly } of config.peers) {
+/** A peer with its address, whatever is spoken with it. */
+interface ResolvedPeer extends Omit<PeerStatement, "target"> {
+  readonly name: string;
+  readonly address: Address;
+  readonly sharedKey: SharedKey;
+}
+
+function resolvePeers(config: Config, resolver: Resolver): ResolvedPeer[] {
+  const peers = new Map<string, ResolvedPeer>();
+  for (const { target, sharedKey = config.sharedKey, ...options } of config.peers) {
     const address = parseAddress(target) ?? resolver.host(target)[0];
     if (address === undefined) throw new ResolveError(`peer ${target}: no such host`);
-    const psk = psks.get(sharedKey) ??
-      derivePsk({ stretch: sharedKey.kind === "ascii", bytes: sharedKey.bytes });
-    psks.set(sharedKey, psk);
     const name = formatAddress(address);
-    if (!peers.has(name)) peers.set(name, { name, address, port, psk, slaveOnly });
+    if (!peers.has(name)) peers.set(name, { name, address, sharedKey, ...options });
   }
   return [...peers.values()];
+}
+
+/** A key that several peers have in common is stretched once: that takes a while. */
+function nativePeers(all: readonly ResolvedPeer[]): PeerSettings[] {
+  const psks = new Map<SharedKey, Uint8Array>();
+  return all.filter(({ protocol }) => protocol === "native").map(({ sharedKey, ...peer }) => {
+    const stretch = sharedKey.kind === "ascii";
+    const psk = psks.get(sharedKey) ?? derivePsk({ stretch, bytes: sharedKey.bytes });
+    psks.set(sharedKey, psk);
+    return { ...peer, psk };
+  });
 }
 
 function uniqueHosts(addresses: readonly Address[]): Prefix[] {
