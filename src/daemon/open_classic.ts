@@ -53,12 +53,14 @@ export function openClassic(
   });
 }
 
-const WORTH = "it hides what is sent, and no more: messages can be recorded and sent again, their type can be " +
+const WORTH =
+  "it hides what is sent, and no more: messages can be recorded and sent again, their type can be " +
   "changed on the way, and who learns the key reads all that was ever recorded";
 
 function requireOpenbsd({ file, kernel }: Config, os: string): void {
   if (kernel === "memory openbsd" || os === "openbsd" && kernel !== "memory") return;
-  const message = `protocol classic cannot be spoken here: it carries messages of OpenBSD's PF_KEY, and this is ${os} ` +
+  const message =
+    `protocol classic cannot be spoken here: it carries messages of OpenBSD's PF_KEY, and this is ${os} ` +
     `with kernel ${kernel} (kernel memory openbsd has them on any system)`;
   throw new ConfigError([{ file, line: 0, message }]);
 }
