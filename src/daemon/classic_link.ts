@@ -86,10 +86,10 @@ export class ClassicLink {
     this.#movedMs = nowMs;
   }
 
-  /** Reads what there is, within bounds. @throws {PeerError} when the link has to end. */
+  /** Reads what there is, within bounds. @throws {PeerError} when the link has to end that was not ending yet. */
   receive(nowMs: number): ReceivedMessage[] {
     const received = this.connection.receive(READ_BYTES);
-    if (received.kind === "closed") this.#break(`connection closed: ${received.reason}`);
+    if (received.kind === "closed") this.#isOver(`connection closed: ${received.reason}`);
     if (received.kind !== "data" || this.#phase !== "open") return [];
     this.#movedMs = nowMs;
     return this.#codec.push(received.bytes);
@@ -105,11 +105,11 @@ export class ClassicLink {
     this.flush();
   }
 
-  /** Hands waiting bytes to the socket. @throws {PeerError} when the connection is broken. */
+  /** Hands waiting bytes to the socket. @throws {PeerError} when it is broken and was not ending yet. */
   flush(): void {
     while (this.#out[0] !== undefined) {
       const taken = this.connection.send(this.#out[0]);
-      if (taken === "closed") this.#break("connection closed while sending");
+      if (taken === "closed") return this.#isOver("connection closed while sending");
       this.#outBytes -= taken;
       if (taken < this.#out[0].length) {
         this.#out[0] = this.#out[0].subarray(taken);
@@ -120,15 +120,11 @@ export class ClassicLink {
     if (this.#phase === "ending") this.#finish();
   }
 
-  /** Ends the direction of this side once all is sent, and takes nothing more. A broken one is over. */
+  /** Ends the direction of this side once all is sent, and takes nothing more. */
   end(nowMs: number): void {
     this.#phase = "ending";
     this.#movedMs = nowMs;
-    try {
-      this.flush();
-    } catch (error) {
-      if (!(error instanceof PeerError)) throw error; // else the phase says it
-    }
+    this.flush();
   }
 
   #finish(): void {
@@ -136,8 +132,9 @@ export class ClassicLink {
     this.#isFinished = true;
   }
 
-  #break(reason: string): never {
+  #isOver(reason: string): void {
+    const wasEnding = this.#phase === "ending";
     this.#phase = "over";
-    throw new PeerError(reason);
+    if (!wasEnding) throw new PeerError(reason);
   }
 }

@@ -238,7 +238,11 @@ export class ClassicPeers {
       this.#opened(peer, link);
     }
     if (write) link.flush();
-    if (!read && !error) return;
+    if (read || error) this.#hear(peer, link, nowMs);
+    if (link.phase === "over") this.#end(peer, link, "");
+  }
+
+  #hear(peer: Peer, link: ClassicLink, nowMs: number): void {
     for (const message of link.receive(nowMs)) {
       if (link.phase !== "open") return;
       peer.backoffMs = BACKOFF_MS.min;
@@ -280,10 +284,11 @@ export class ClassicPeers {
     }
   }
 
-  /** What the peer did wrong is for every operator; that connections break is not. */
+  /** What the peer did wrong is for every operator; that connections cannot be had is not. */
   #fail(peer: Peer, link: ClassicLink, reason: string): void {
-    if (link.phase === "open") this.#refuse(peer, reason);
-    else if (link.phase !== "ending") this.#trouble(peer, reason);
+    const { name } = peer.settings;
+    if (link.phase === "open") this.options.refusals.once(name, `peer ${name}: ${reason}`, this.#now());
+    if (link.phase === "connecting") this.#trouble(peer, reason);
     this.#end(peer, link, reason);
   }
 
@@ -311,10 +316,6 @@ export class ClassicPeers {
     peer.talk.closed();
     this.options.log.state(`peer ${name}: disconnected, ${reason}`);
     this.options.events.down(name);
-  }
-
-  #refuse({ settings: { name } }: Peer, reason: string): void {
-    this.options.refusals.once(name, `peer ${name}: ${reason}`, this.#now());
   }
 
   #trouble({ settings: { name } }: Peer, reason: string): void {
