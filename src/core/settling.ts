@@ -1,11 +1,11 @@
 /**
- * Follows the tracker without running after every flap: the first change of the role is followed at once, the next
- * one after some time, by what is true then. Pure; the caller brings the time.
+ * Follows the tracker without running after every flap: the first takeover or step down is followed at once, the next
+ * change after some time, by what is true then. Pure; the caller brings the time.
  */
 
 import type { Role, RoleState } from "../ports.ts";
 
-/** Least time between two changes that are followed. An address that moves to another node and stays loses nothing. */
+/** Least time from a takeover or step down to the next change. An address that moves to another node and stays loses nothing. */
 export const SETTLE_MS = 500;
 
 export class Settling {
@@ -23,11 +23,12 @@ export class Settling {
     this.#seen = state.role === this.#role ? undefined : state;
   }
 
-  /** @returns the role to take now; undefined: stay. The first one is taken at once and is no change. */
+  /** @returns the role to take now; undefined: stay. */
   take(nowMs: number): RoleState | undefined {
     const state = this.#seen;
     if (state === undefined || nowMs < this.dueMs) return undefined;
-    if (this.#role !== undefined) this.#followedMs = nowMs;
+    const hadRole = this.#role !== undefined; // the first one is no change
+    if (hadRole && (this.#role === "MASTER" || state.role === "MASTER")) this.#followedMs = nowMs;
     this.#role = state.role;
     this.#seen = undefined;
     return state;

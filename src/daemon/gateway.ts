@@ -123,9 +123,9 @@ export class Gateway {
     this.#continueDump();
     this.#apply();
     node.tick(clock.bootMs());
-    this.#demote();
     this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready));
     this.#perform(node.takeEffects());
+    this.#demote();
     for (const peer of peers.live()) this.#sendData(peer);
     repeats.flush(clock.bootMs());
     troubles.flush(clock.bootMs());
@@ -138,12 +138,12 @@ export class Gateway {
   }
 
   #timeout(): number {
-    const { node, peers, clock } = this.options;
+    const { node, kernel, peers, clock } = this.options;
     const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
     const nowMs = clock.bootMs();
     const canDump = this.#dump === "running" || this.#dump === "due" && nowMs >= this.#dumpAtMs;
     const canApply = node.busy && this.#guardWanted === undefined && nowMs >= this.#applyAtMs;
-    if (this.#moreEvents || canDump || canApply || hasData) return 0;
+    if (this.#moreEvents || kernel.hasEvents === true || canDump || canApply || hasData) return 0;
     return Math.max(0, Math.ceil(this.#wakeAtMs - nowMs));
   }
 
