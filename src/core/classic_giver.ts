@@ -1,7 +1,7 @@
 /** Says a master's changes to a classic slave: SADB_ADD, X_ADDFLOW, DELETE, X_DELFLOW, FLUSH and ENDSNAP. */
 
 import { decodeIdentity, decodeRecord } from "../record/encoding.ts";
-import { identityKey, identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import { PROTOCOL } from "../record/sa.ts";
 import { MAX_PLAIN_BYTES } from "../wire/classic/frames.ts";
 import type { Change, Flush } from "../wire/native/message.ts";
@@ -51,7 +51,7 @@ export class ClassicGiver {
   /** An SA that was made anew is deleted first: the peer's kernel refuses to add it again and would keep the old one. */
   #put(record: IpsecRecord, rank: number): void {
     const identity = identityOf(record);
-    const key = identityKey(identity);
+    const key = identity.key;
     const before = this.#told.get(key);
     if (record.kind === "sa" && before !== undefined && before.rank !== rank) this.#delete(identity);
     this.#told.set(key, { identity, rank });
@@ -59,7 +59,7 @@ export class ClassicGiver {
   }
 
   #delete(identity: RecordIdentity): void {
-    this.#told.delete(identityKey(identity));
+    this.#told.delete(identity.key);
     this.#sendEncoded(identity, this.raw.remove(identity));
   }
 

@@ -8,7 +8,7 @@ import { equalBytes } from "../record/address.ts";
 import { decodeIdentity, decodeRecord, encodeIdentity, encodePolicyAge } from "../record/encoding.ts";
 import type { Takeover } from "../ports.ts";
 import type { Policy } from "../record/policy.ts";
-import { identityKey, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Change, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
@@ -232,7 +232,7 @@ export class Follower {
 
   /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
   kernelLost(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    if (!this.mirror.get(identityKey(identity))) return;
+    if (!this.mirror.get(identity.key)) return;
     if (expired) this.#ask(identity, nowMs);
     else this.queue.add(identity);
   }
@@ -254,8 +254,9 @@ export class Follower {
   #put(put: Put, nowMs: number): void {
     if (put.rank > GREATEST_RANK) throw new PeerError(`rank ${put.rank} is too great`);
     const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
-    const before = this.mirror.get(recordKey(record));
-    const entry = this.mirror.set(entryOf(record, put.content.slice(), put.rank, nowMs));
+    const identity = identityOf(record);
+    const before = this.mirror.get(identity.key);
+    const entry = this.mirror.set(entryOf(record, put.content, put.rank, nowMs, identity));
     this.#seen?.add(entry.key);
     if (!isShared(record, this.settings.ownership)) {
       this.refuse(entry.key, "local by this node's settings", put.change);
@@ -324,7 +325,7 @@ export class Follower {
   }
 
   #remove(identity: RecordIdentity, change: number): void {
-    const key = identityKey(identity);
+    const key = identity.key;
     this.mirror.delete(key);
     this.#fresh.delete(key);
     this.#heldBack.delete(key);
@@ -338,19 +339,22 @@ export class Follower {
     if (entry === undefined || entry.refused !== undefined) return undefined;
     const record = this.#fresh.get(key) ?? recordOf(entry, nowMs);
     const ours = slaveRecord(record);
-    return { record: ours, rank: entry.rank, content: ours === record ? entry.content : undefined };
+    const content = ours === record ? entry.content : undefined;
+    return { identity: entry.identity, record: ours, rank: entry.rank, content };
   }
 
   #planGone({ key, remove }: Waiting, nowMs: number): Step[] {
     const displaced = this.#displaced.get(key);
     const actual = this.inventory.get(key);
-    if (displaced !== undefined && actual?.shared !== false) return [putStep(displaced, false)];
+    if (displaced !== undefined && actual?.shared !== false) {
+      return [putStep({ identity: identityOf(displaced), record: displaced }, false)];
+    }
     if (!remove || actual?.shared !== true) return [];
     return planDelete(actual, this.inventory, (sibling) => this.#wanted(sibling, nowMs));
   }
 
   #ask(identity: RecordIdentity, nowMs: number): void {
-    if (this.#master === undefined || !this.#mayAsk(identityKey(identity), nowMs)) return;
+    if (this.#master === undefined || !this.#mayAsk(identity.key, nowMs)) return;
     const { kind } = identity;
     this.effects.send(this.#master, {
       type: "want",

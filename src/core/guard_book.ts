@@ -36,7 +36,7 @@ export class GuardBook {
     const claims = record.kind === "sa" ? saClaims(record.sa) : policyClaims(record.policy);
     for (const claim of claims) this.#count(claim, 1); // before the old ones go, so that nothing flickers
     this.delete(key);
-    this.#claims.set(key, claims);
+    if (claims.length > 0) this.#claims.set(key, claims);
   }
 
   delete(key: string): void {

@@ -1,8 +1,7 @@
 /** The inventory: what the own kernel holds, local records too, in the kernel's creation order. */
 
 import type { RecordIdentity } from "../record/record.ts";
-import { identityKey } from "../record/record.ts";
-import { saTriple } from "../record/sa.ts";
+import { NO_MARK, saKey, saTriple } from "../record/sa.ts";
 
 /** Content of a record that may have gone or may have changed, because a change of it has failed. */
 export const UNKNOWN_CONTENT = new Uint8Array();
@@ -21,8 +20,8 @@ export interface Item {
 /** The items by identity. */
 export class Inventory {
   readonly #items = new Map<string, Item>();
-  /** SAs that share destination, protocol and SPI: the kernel tells them apart by matching marks only. */
-  readonly #siblings = new Map<string, Set<string>>();
+  /** SAs with marks by destination, protocol and SPI: a kernel tells those that share them apart by marks only. */
+  readonly #marked = new Map<string, Set<string>>();
   #seq = 0;
 
   get(key: string): Item | undefined {
@@ -36,15 +35,15 @@ export class Inventory {
 
   /** Notes what the kernel holds now. `created`: as a new object, so it takes the newest place. */
   set(identity: RecordIdentity, content: Uint8Array, shared: boolean, created: boolean): void {
-    const key = identityKey(identity);
+    const key = identity.key;
     const before = this.#items.get(key);
     const seq = before === undefined || created ? ++this.#seq : before.seq;
     if (seq !== before?.seq) this.#items.delete(key);
     this.#items.set(key, { key, identity, content, shared, seq });
-    if (identity.kind !== "sa") return;
+    if (!isMarked(identity)) return;
     const triple = saTriple(identity.id);
-    const siblings = this.#siblings.get(triple);
-    if (siblings === undefined) this.#siblings.set(triple, new Set([key]));
+    const siblings = this.#marked.get(triple);
+    if (siblings === undefined) this.#marked.set(triple, new Set([key]));
     else siblings.add(key);
   }
 
@@ -62,22 +61,26 @@ export class Inventory {
     const item = this.#items.get(key);
     if (item === undefined) return undefined;
     this.#items.delete(key);
-    if (item.identity.kind === "sa") {
+    if (isMarked(item.identity)) {
       const triple = saTriple(item.identity.id);
-      const siblings = this.#siblings.get(triple);
+      const siblings = this.#marked.get(triple);
       siblings?.delete(key);
-      if (siblings?.size === 0) this.#siblings.delete(triple);
+      if (siblings?.size === 0) this.#marked.delete(triple);
     }
     return item;
   }
 
   /** The other SAs with the same destination, protocol and SPI, oldest first. */
-  siblings(identity: RecordIdentity): Item[] {
-    if (identity.kind !== "sa") return [];
-    const keys = this.#siblings.get(saTriple(identity.id));
-    if (keys === undefined) return [];
-    const own = identityKey(identity);
-    return [...keys].filter((key) => key !== own).map((key) => this.#items.get(key)!)
-      .toSorted((a, b) => a.seq - b.seq);
+  siblings({ kind, id, key: own }: RecordIdentity): Item[] {
+    if (kind !== "sa" || this.#marked.size === 0) return [];
+    const unmarked = saKey({ ...id, mark: NO_MARK });
+    return [unmarked, ...this.#marked.get(saTriple(id)) ?? []]
+      .map((key) => this.#items.get(key))
+      .filter((item) => item !== undefined && item.key !== own)
+      .toSorted((a, b) => a!.seq - b!.seq) as Item[]; // undefined has been filtered out
   }
+}
+
+function isMarked(identity: RecordIdentity): identity is RecordIdentity & { readonly kind: "sa" } {
+  return identity.kind === "sa" && identity.id.mark.mask !== 0;
 }

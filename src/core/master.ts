@@ -59,23 +59,27 @@ export class Master {
   }
 
   /** The kernel holds this shared record now. `created`: as a new object; `changed`: its content is new. */
-  learn(record: IpsecRecord, content: Uint8Array, created: boolean, nowMs: number): void {
-    const key = recordKey(record);
-    const before = this.mirror.get(key);
+  learn(
+    record: IpsecRecord,
+    content: Uint8Array,
+    created: boolean,
+    nowMs: number,
+    identity = identityOf(record),
+  ): void {
+    const before = this.mirror.get(identity.key);
     if (before !== undefined && !created && equalBytes(before.content, content)) {
-      this.recount(record, nowMs);
+      this.recount(record, nowMs, identity.key);
       return;
     }
     const rank = before === undefined || created ? this.mirror.nextRank() : before.rank;
-    const entry = entryOf(record, content, rank, nowMs);
+    const entry = entryOf(record, content, rank, nowMs, identity);
     const birth = before !== undefined && !created ? { bornMs: before.bornMs, usedMs: before.usedMs } : {};
     this.mirror.set({ ...entry, ...birth });
-    this.touch(identityOf(record));
+    this.touch(identity);
   }
 
   /** Only counters have moved. The birth stays: an age read later could come from a stepped wall clock. */
-  recount(record: IpsecRecord, nowMs: number): void {
-    const key = recordKey(record);
+  recount(record: IpsecRecord, nowMs: number, key = recordKey(record)): void {
     const before = this.mirror.get(key);
     if (record.kind !== "sa" || before === undefined) return;
     const usedMs = before.usedMs ?? birthOf(record, nowMs).usedMs;

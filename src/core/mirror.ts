@@ -5,7 +5,7 @@
 
 import { digestOf } from "../record/digest.ts";
 import { decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
-import { identityKey, identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import type { SaCounters } from "../record/sa.ts";
 
 /** When something came to be, in milliseconds of CLOCK_BOOTTIME, so that ages need no wall clock. */
@@ -26,7 +26,6 @@ export interface MirrorEntry extends Birth {
   readonly counters: SaCounters | undefined;
   /** Why the own kernel does not hold it; undefined: it does, or will. */
   readonly refused: string | undefined;
-  readonly digest: Uint8Array;
 }
 
 /** The entries by identity, their count and digest. */
@@ -69,17 +68,15 @@ export class Mirror {
   }
 
   /** Adds or replaces; a policy takes the newest place, as it does in a kernel. */
-  set(entry: Omit<MirrorEntry, "digest" | "key">): MirrorEntry {
-    const key = identityKey(entry.identity);
-    const digest = digestOf(entry.content, entry.identity.kind === "policy" ? entry.rank : 0);
-    const whole = { ...entry, key, digest };
+  set(entry: MirrorEntry): MirrorEntry {
+    const { key } = entry;
     const before = this.#entries.get(key);
-    if (before !== undefined) this.#toggle(before.digest);
+    if (before !== undefined) this.#toggle(before);
     if (before !== undefined && before.rank !== entry.rank) this.#entries.delete(key);
-    this.#replace(before, whole);
+    this.#replace(before, entry);
     this.#rank = Math.max(this.#rank, entry.rank);
-    this.#toggle(digest);
-    return whole;
+    this.#toggle(entry);
+    return entry;
   }
 
   /** Marks a record that the own kernel would not take, or takes the mark away. */
@@ -98,7 +95,7 @@ export class Mirror {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
-    this.#toggle(entry.digest);
+    this.#toggle(entry);
     if (entry.refused !== undefined) this.#refused--;
     return entry;
   }
@@ -109,8 +106,10 @@ export class Mirror {
     this.#entries.set(entry.key, entry);
   }
 
-  #toggle(digest: Uint8Array): void {
-    digest.forEach((byte, i) => this.#digest[i]! ^= byte);
+  /** Takes an entry into the digest, or out of it. Computed anew: an entry that kept its own would be a third larger. */
+  #toggle({ identity, content, rank }: MirrorEntry): void {
+    const digest = digestOf(content, identity.kind === "policy" ? rank : 0);
+    for (let i = 0; i < digest.length; i++) this.#digest[i]! ^= digest[i]!;
   }
 }
 
@@ -129,9 +128,11 @@ export function entryOf(
   content: Uint8Array,
   rank: number,
   nowMs: number,
-): Omit<MirrorEntry, "digest" | "key"> {
+  identity = identityOf(record),
+): MirrorEntry {
   return {
-    identity: identityOf(record),
+    key: identity.key,
+    identity,
     content,
     rank,
     counters: record.kind === "sa" ? record.sa.counters : undefined,

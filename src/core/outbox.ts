@@ -4,7 +4,7 @@
  */
 
 import { encodeIdentity } from "../record/encoding.ts";
-import { identityKey, type RecordIdentity } from "../record/record.ts";
+import { type RecordIdentity } from "../record/record.ts";
 import type { Change } from "../wire/native/message.ts";
 import { type Mirror, volatileOf } from "./mirror.ts";
 
@@ -16,7 +16,7 @@ const MESSAGE_OVERHEAD = 40;
 
 type Pending =
   | { readonly kind: "begin"; readonly epoch: number }
-  | { readonly kind: "record"; readonly identity: RecordIdentity }
+  | RecordIdentity
   | { readonly kind: "flush"; readonly of: "sa" | "policy"; readonly selector: number }
   | { readonly kind: "end" };
 
@@ -26,13 +26,16 @@ const END = "end";
 /** What one peer has still to be told, and what it has not acknowledged yet. */
 export class Outbox {
   readonly #pending = new Map<string, Pending>();
+  /** What is on its way, one entry for all that was given at once; `change` is the last of it. */
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
   #flightBytes = 0;
   #change: number;
+  #acknowledged: number;
 
   /** Changes are numbered from `lastChange + 1`. */
   constructor(lastChange = 0) {
     this.#change = lastChange;
+    this.#acknowledged = lastChange;
   }
 
   /** The number of the last change that was sent. */
@@ -42,7 +45,7 @@ export class Outbox {
 
   /** Changes that wait to be sent or acknowledged. */
   get lagChanges(): number {
-    return this.#pending.size + this.#flight.length;
+    return this.#pending.size + this.#change - this.#acknowledged;
   }
 
   /** How long the oldest unacknowledged change has been on its way. */
@@ -54,20 +57,19 @@ export class Outbox {
   snapshot(mirror: Mirror, epoch: number): void {
     this.#pending.clear();
     this.#pending.set(BEGIN, { kind: "begin", epoch });
-    for (const { key, identity } of mirror.values()) this.#pending.set(key, { kind: "record", identity });
+    for (const { key, identity } of mirror.values()) this.#pending.set(key, identity);
     this.#pending.set(END, { kind: "end" });
   }
 
   /** The latest state of this record has to be sent. One that waits already keeps its place. */
   touch(identity: RecordIdentity): void {
-    const key = identityKey(identity);
-    if (!this.#pending.has(key)) this.#pending.set(key, { kind: "record", identity });
+    if (!this.#pending.has(identity.key)) this.#pending.set(identity.key, identity);
   }
 
   /** A flush: what it covers need not be sent one by one. */
   flush(of: "sa" | "policy", selector: number, covers: (identity: RecordIdentity) => boolean): void {
     for (const [key, item] of this.#pending) {
-      if (item.kind === "record" && covers(item.identity)) this.#pending.delete(key);
+      if (isRecord(item) && covers(item)) this.#pending.delete(key);
     }
     this.#pending.set(`flush ${of} ${selector}`, { kind: "flush", of, selector });
   }
@@ -78,20 +80,21 @@ export class Outbox {
    */
   next(mirror: Mirror, nowMs: number, budgetBytes: number): Change[] {
     const changes: Change[] = [];
-    let budget = Math.min(budgetBytes, WINDOW_BYTES - this.#flightBytes);
+    const budget = Math.min(budgetBytes, WINDOW_BYTES - this.#flightBytes);
+    let total = 0;
     for (const [key, item] of this.#pending) {
-      if (budget <= 0) break;
+      if (total >= budget) break;
       this.#pending.delete(key);
       if (item.kind === "end" && this.#pending.size > 0) {
         this.#pending.set(END, item);
         continue;
       }
-      const { change, bytes } = this.#build(key, item, mirror, nowMs);
-      budget -= bytes;
-      this.#flight.push({ change: change.change, bytes, sentMs: nowMs });
-      this.#flightBytes += bytes;
+      const { change, bytes } = this.#build(item, mirror, nowMs);
+      total += bytes;
       changes.push(change);
     }
+    if (changes.length > 0) this.#flight.push({ change: this.#change, bytes: total, sentMs: nowMs });
+    this.#flightBytes += total;
     return changes;
   }
 
@@ -103,6 +106,7 @@ export class Outbox {
   /** Everything up to this change has arrived in the peer's kernel. @returns false for a number never sent. */
   ack(change: number): boolean {
     if (change > this.#change) return false;
+    this.#acknowledged = Math.max(this.#acknowledged, change);
     let done = 0;
     while (this.#flight[done] !== undefined && this.#flight[done]!.change <= change) {
       this.#flightBytes -= this.#flight[done]!.bytes;
@@ -112,7 +116,7 @@ export class Outbox {
     return true;
   }
 
-  #build(key: string, item: Pending, mirror: Mirror, nowMs: number): { change: Change; bytes: number } {
+  #build(item: Pending, mirror: Mirror, nowMs: number): { change: Change; bytes: number } {
     const change = ++this.#change;
     if (item.kind === "begin") {
       return { change: { type: "snapshot-begin", change, epoch: item.epoch }, bytes: MESSAGE_OVERHEAD };
@@ -127,10 +131,10 @@ export class Outbox {
         bytes: MESSAGE_OVERHEAD,
       };
     }
-    const { kind } = item.identity;
-    const entry = mirror.get(key);
+    const { kind } = item;
+    const entry = mirror.get(item.key);
     if (entry === undefined) {
-      const identity = encodeIdentity(item.identity);
+      const identity = encodeIdentity(item);
       return {
         change: { type: "delete", change, kind, identity },
         bytes: identity.length + MESSAGE_OVERHEAD,
@@ -143,4 +147,8 @@ export class Outbox {
       bytes: content.length + volatile.length + MESSAGE_OVERHEAD,
     };
   }
+}
+
+function isRecord(item: Pending): item is RecordIdentity {
+  return item.kind === "sa" || item.kind === "policy";
 }

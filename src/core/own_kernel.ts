@@ -7,11 +7,11 @@ import type { Counters, KernelEvent } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
 import { decodeRecord, encodeContent, encodePolicyAge } from "../record/encoding.ts";
 import {
-  identityKey,
   identityOf,
+  identityOfPolicy,
+  identityOfSa,
   type IpsecRecord,
   type RecordIdentity,
-  recordKey,
 } from "../record/record.ts";
 import { saTriple } from "../record/sa.ts";
 import { describe } from "./describe.ts";
@@ -84,12 +84,11 @@ export class OwnKernel {
   event(event: KernelEvent, nowMs: number): void {
     switch (event.kind) {
       case "record":
-        this.touched(recordKey(event.record));
-        return this.#learn(event.record, event.created, nowMs);
+        return this.#changed(identityOf(event.record), event.record, event.created, nowMs);
       case "sa-gone":
-        return this.#lose({ kind: "sa", id: event.id }, event.expired, nowMs);
+        return this.#lose(identityOfSa(event.id), event.expired, nowMs);
       case "policy-gone":
-        return this.#lose({ kind: "policy", id: event.id }, event.expired, nowMs);
+        return this.#lose(identityOfPolicy(event.id), event.expired, nowMs);
       case "sa-flush":
         return this.#flushed("sa", event.protocol, nowMs);
       case "policy-flush":
@@ -118,17 +117,22 @@ export class OwnKernel {
     return this.parts.membership.role === "MASTER";
   }
 
-  #learn(record: IpsecRecord, created: boolean, nowMs: number): void {
+  #changed(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
+    this.touched(identity.key);
+    this.#learn(identity, record, created, nowMs);
+  }
+
+  #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
     const { inventory, master, follower } = this.parts;
-    const key = recordKey(record);
+    const { key } = identity;
     const content = this.#encode(record);
-    if (content === undefined) return this.#lose(identityOf(record), false, nowMs);
+    if (content === undefined) return this.#lose(identity, false, nowMs);
     const shared = isShared(record, this.parts.ownership);
     const before = inventory.get(key);
     const isAlike = before !== undefined && equalBytes(before.content, content);
     const isNew = created || before === undefined || !isAlike && movesAway(record, before.content);
     const isSame = isAlike && !isNew && before.shared === shared;
-    inventory.set(identityOf(record), content, shared, isNew);
+    inventory.set(identity, content, shared, isNew);
     if (shared) this.parts.guard.set(key, record);
     else this.unguard(key);
     if (!this.#isMaster) {
@@ -137,8 +141,8 @@ export class OwnKernel {
     }
     if (!isSame) follower.undisplace(key);
     if (!shared) master.forget(key);
-    else if (isSame) master.recount(record, nowMs);
-    else master.learn(record, content, isNew, nowMs);
+    else if (isSame) master.recount(record, nowMs, key);
+    else master.learn(record, content, isNew, nowMs, identity);
   }
 
   /** undefined for a record that has no binary form: nothing that can be synchronised is there. */
@@ -159,7 +163,7 @@ export class OwnKernel {
 
   #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
     const { inventory, master, follower } = this.parts;
-    const key = identityKey(identity);
+    const key = identity.key;
     this.touched(key);
     const item = inventory.delete(key);
     follower.undisplace(key);
@@ -185,11 +189,11 @@ export class OwnKernel {
   /** Brings inventory, and as master the mirror, to what a dump shows; events since its beginning win. */
   #compare(records: readonly IpsecRecord[], touched: ReadonlySet<string>, nowMs: number): void {
     const { inventory, follower } = this.parts;
-    const found = records.map((record) => ({ record, key: recordKey(record) })).filter(({ key }) =>
-      !touched.has(key)
+    const found = records.map((record) => ({ record, identity: identityOf(record) })).filter(({ identity }) =>
+      !touched.has(identity.key)
     );
-    for (const { record } of found) this.#learn(record, false, nowMs);
-    const keys = new Set(found.map(({ key }) => key));
+    for (const { record, identity } of found) this.#learn(identity, record, false, nowMs);
+    const keys = new Set(found.map(({ identity }) => identity.key));
     for (const { key, identity } of [...inventory.values()]) {
       if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
     }

@@ -3,7 +3,7 @@
 import { equalBytes } from "../record/address.ts";
 import { encodeContent } from "../record/encoding.ts";
 import type { KernelChange } from "../ports.ts";
-import { type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
+import type { IpsecRecord, RecordIdentity } from "../record/record.ts";
 import type { Inventory, Item } from "./inventory.ts";
 
 /** One kernel change, and what the inventory has to say when it has succeeded. */
@@ -18,6 +18,7 @@ export interface Step {
 
 /** A record as it should stand in the kernel, and its order among others. */
 export interface Wanted {
+  readonly identity: RecordIdentity;
   readonly record: IpsecRecord;
   readonly rank: number;
   /** The record's content, where it is known already. */
@@ -25,11 +26,9 @@ export interface Wanted {
 }
 
 /** The step that puts a record. */
-export function putStep(record: IpsecRecord, shared: boolean, content = encodeContent(record)): Step {
-  const identity: RecordIdentity = record.kind === "sa"
-    ? { kind: "sa", id: record.sa }
-    : { kind: "policy", id: record.policy };
-  return { key: recordKey(record), identity, change: { kind: "put", record }, content, shared };
+export function putStep({ identity, record, content }: Omit<Wanted, "rank">, shared: boolean): Step {
+  const change = { kind: "put", record } as const;
+  return { key: identity.key, identity, change, content: content ?? encodeContent(record), shared };
 }
 
 /** The step that deletes what has this identity. */
@@ -47,7 +46,7 @@ export function planPut(
   wantedSibling: (key: string) => Wanted | undefined,
   force: boolean,
 ): Step[] {
-  const step = putStep(wanted.record, true, wanted.content);
+  const step = putStep(wanted, true);
   const actual = inventory.get(step.key);
   if (!force && actual !== undefined && actual.shared && equalBytes(actual.content, step.content!)) return [];
   const siblings = inventory.siblings(step.identity);
@@ -77,8 +76,6 @@ export function planDelete(
 function regroup(there: readonly Item[], wanted: readonly Wanted[]): Step[] {
   return [
     ...there.toSorted((a, b) => b.seq - a.seq).map(deleteStep),
-    ...wanted.toSorted((a, b) => a.rank - b.rank).map(({ record, content }) =>
-      putStep(record, true, content)
-    ),
+    ...wanted.toSorted((a, b) => a.rank - b.rank).map((one) => putStep(one, true)),
   ];
 }

@@ -3,6 +3,7 @@
  * finds what has to be put again so that a kernel's order is the master's where policies overlap.
  */
 
+import { prefixesMeet } from "../record/address.ts";
 import type { Policy } from "../record/policy.ts";
 
 /** Most comparisons for one contest; beyond, policies count as overlapping: a needless put does no harm. */
@@ -47,12 +48,4 @@ export function outOfOrder(contest: readonly Ranked[]): string[] {
 function overlap({ selector: a }: Policy, { selector: b }: Policy): boolean {
   return prefixesMeet(a.src, b.src, Math.min(a.srcBits, b.srcBits)) &&
     prefixesMeet(a.dst, b.dst, Math.min(a.dstBits, b.dstBits));
-}
-
-/** Whether the first `bits` bits are equal. Called a million times, so without copies. */
-function prefixesMeet(a: Uint8Array, b: Uint8Array, bits: number): boolean {
-  const whole = bits >> 3;
-  for (let i = 0; i < whole; i++) if (a[i] !== b[i]) return false;
-  const rest = bits & 7;
-  return rest === 0 || (a[whole]! ^ b[whole]!) >> (8 - rest) === 0;
 }

@@ -1,6 +1,6 @@
 /** What a node has still to bring its kernel to: identities, not messages; the latest state is looked up. */
 
-import { identityKey, type RecordIdentity } from "../record/record.ts";
+import { type RecordIdentity } from "../record/record.ts";
 
 /** One identity that waits. */
 export interface Waiting {
@@ -47,7 +47,7 @@ export class ApplyQueue {
     identity: RecordIdentity,
     { force = false, remove = false, change }: { force?: boolean; remove?: boolean; change?: number } = {},
   ): void {
-    const key = identityKey(identity);
+    const key = identity.key;
     const before = this.#waiting.get(key);
     this.#waiting.set(key, { key, identity, force: force || before?.force === true, remove });
     if (change !== undefined && !this.#owed.has(key)) this.#owed.set(key, change);

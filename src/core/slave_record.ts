@@ -1,5 +1,6 @@
 /** What a slave installs of a record: only the master expires (DESIGN section 4). */
 
+import { hasNoLimits } from "../record/codecs.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { Limits } from "../record/sa.ts";
 
@@ -20,6 +21,7 @@ const MAX_SECONDS = 2n ** 64n - 1n;
  * even so lives on the master, whose wall clock was stepped: it counts as new.
  */
 export function slaveRecord(record: IpsecRecord): IpsecRecord {
+  if (!isTimed(record.kind === "sa" ? record.sa : record.policy)) return record;
   if (record.kind === "policy") {
     const { policy } = record;
     const hard = extend(policy.hard);
@@ -29,6 +31,11 @@ export function slaveRecord(record: IpsecRecord): IpsecRecord {
   const hard = extend(sa.hard);
   const counters = { ...sa.counters, ...agesWithin(sa.counters, hard) };
   return { kind: "sa", sa: { ...sa, soft: {}, hard, counters } };
+}
+
+/** Whether a record has a limit that a slave's has not, or has later. */
+function isTimed({ soft, hard }: { readonly soft: Limits; readonly hard: Limits }): boolean {
+  return !hasNoLimits(soft) || hard.addSeconds !== undefined || hard.useSeconds !== undefined;
 }
 
 function agesWithin({ ageSeconds, usedSeconds }: Ages, { addSeconds, useSeconds }: Limits): Ages {

@@ -86,6 +86,9 @@ const MAX_NUMBER = (1 << NUMBER_BITS) - 1;
 export class AttributeTable<T extends object> {
   readonly #entries: readonly Entry[];
   readonly #byType: ReadonlyMap<number, Entry>;
+  readonly #required: readonly Entry[];
+  /** What missing attributes mean. Every decoded object begins as a copy, so that all have one shape. */
+  readonly #fallbacks: Readonly<Record<string, unknown>>;
 
   /** @throws {RangeError} when two attributes have one number. */
   constructor(readonly name: string, attributes: Attributes<T>) {
@@ -100,6 +103,9 @@ export class AttributeTable<T extends object> {
       .sort((a, b) => a.attribute.number - b.attribute.number);
     this.#byType = new Map(this.#entries.map((entry) => [entry.attribute.number, entry]));
     if (this.#byType.size !== this.#entries.length) throw new RangeError(`Table ${name}: number used twice`);
+    this.#required = this.#entries.filter(({ attribute }) => attribute.required);
+    const given = typed.filter(([, { fallback }]) => fallback !== undefined);
+    this.#fallbacks = Object.fromEntries(given.map(([key, { fallback }]) => [key, fallback]));
   }
 
   /** @throws {RangeError} when a value does not fit its attribute. */
@@ -117,7 +123,7 @@ export class AttributeTable<T extends object> {
   /** @throws {DecodeError} when an attribute is malformed, missing, twice or out of order. */
   decode(bytes: Uint8Array): Decoded<T> {
     const reader = new Reader(bytes, this.name, "big");
-    const values: Record<string, unknown> = {};
+    const values: Record<string, unknown> = { ...this.#fallbacks };
     const opaque: OpaqueAttribute[] = [];
     const unknown: string[] = [];
     let last = -1;
@@ -135,7 +141,9 @@ export class AttributeTable<T extends object> {
         if ((word & CRITICAL) !== 0) unknown.push(typeName(type));
       }
     }
-    this.#fillIn(values);
+    for (const { key, struct } of this.#required) {
+      if (!(key in values)) throw new DecodeError(struct, "attribute is missing");
+    }
     return { values: values as T, opaque, unknown }; // every member of T has an entry, and a value by now
   }
 
@@ -146,14 +154,6 @@ export class AttributeTable<T extends object> {
       throw new DecodeError(this.name, `unexpected ${unknown[0] ?? "attribute of a system"}`);
     }
     return values;
-  }
-
-  #fillIn(values: Record<string, unknown>): void {
-    for (const { key, struct, attribute } of this.#entries) {
-      if (key in values) continue;
-      if (attribute.required) throw new DecodeError(struct, "attribute is missing");
-      if (attribute.fallback !== undefined) values[key] = attribute.fallback;
-    }
   }
 }
 

@@ -261,8 +261,21 @@ function writeKey(writer: Writer, { key, keyBits }: Cipher): void {
 }
 
 function readAddress(reader: Reader, length: number): Address {
-  if (length !== 4 && length !== 16) throw new DecodeError(reader.struct, `address of ${length} bytes`);
+  if (length === 4) return ipv4Of(reader.u32be());
+  if (length !== 16) throw new DecodeError(reader.struct, `address of ${length} bytes`);
   return reader.bytes(length).slice();
+}
+
+/** Addresses that were read lately, by their last bits: thousands of SAs share a few, in memory too. */
+const lately: { readonly number: number; readonly address: Address }[] = [];
+
+function ipv4Of(number: number): Address {
+  const slot = number & 0xff;
+  const known = lately[slot];
+  if (known?.number === number) return known.address;
+  const address = Uint8Array.of(number >>> 24, number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
+  lately[slot] = { number, address };
+  return address;
 }
 
 function writeAddress(writer: Writer, value: Address): void {

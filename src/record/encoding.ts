@@ -12,7 +12,7 @@ import {
   saIdentityTable,
   saTable,
 } from "./attributes.ts";
-import type { IpsecRecord, RecordIdentity } from "./record.ts";
+import { identityOfPolicy, identityOfSa, type IpsecRecord, type RecordIdentity } from "./record.ts";
 import { SA_FLAG, type SaCounters } from "./sa.ts";
 
 /** A record, and why it cannot be honoured in full: critical attributes or flags that this version knows not. */
@@ -71,8 +71,8 @@ export function encodeIdentity(identity: RecordIdentity): Uint8Array {
 /** @throws {DecodeError} when the bytes are malformed or have attributes that identities have not. */
 export function decodeIdentity(kind: "sa" | "policy", bytes: Uint8Array): RecordIdentity {
   return kind === "sa"
-    ? { kind, id: saIdentityTable.decodeClosed(bytes) }
-    : { kind, id: policyIdentityTable.decodeClosed(bytes) };
+    ? identityOfSa(saIdentityTable.decodeClosed(bytes))
+    : identityOfPolicy(policyIdentityTable.decodeClosed(bytes));
 }
 
 const KNOWN_SA_FLAGS = Object.values(SA_FLAG).reduce((all, flag) => all | flag, 0);

@@ -8,20 +8,30 @@ export type IpsecRecord = { readonly kind: "sa"; readonly sa: Sa } | {
   readonly policy: Policy;
 };
 
-/** Names a record without its content. */
+/** Names a record without its content. `key` is the identity as one string, for maps: unique over SAs and policies. */
 export type RecordIdentity =
-  | { readonly kind: "sa"; readonly id: SaIdentity }
-  | { readonly kind: "policy"; readonly id: PolicyIdentity };
+  | { readonly kind: "sa"; readonly id: SaIdentity; readonly key: string }
+  | { readonly kind: "policy"; readonly id: PolicyIdentity; readonly key: string };
 
-/** The identity as one string, for maps: unique over SAs and policies. */
+/** The key of the record's identity. */
 export function recordKey(record: IpsecRecord): string {
   return record.kind === "sa" ? saKey(record.sa) : policyKey(record.policy);
 }
 
-export function identityKey(identity: RecordIdentity): string {
-  return identity.kind === "sa" ? saKey(identity.id) : policyKey(identity.id);
+export function identityOf(record: IpsecRecord): RecordIdentity {
+  return record.kind === "sa" ? identityOfSa(record.sa) : identityOfPolicy(record.policy);
 }
 
-export function identityOf(record: IpsecRecord): RecordIdentity {
-  return record.kind === "sa" ? { kind: "sa", id: record.sa } : { kind: "policy", id: record.policy };
+/** Keeps the members of the identity only, so that nothing else of a record stays in memory with it. */
+export function identityOfSa({ dst, protocol, spi, mark, rdomain }: SaIdentity): RecordIdentity {
+  const id = { dst, protocol, spi, mark, rdomain };
+  return { kind: "sa", id, key: saKey(id) };
+}
+
+/** The same for policies. */
+export function identityOfPolicy(
+  { direction, selector, type, mark, interfaceId }: PolicyIdentity,
+): RecordIdentity {
+  const id = { direction, selector, type, mark, interfaceId };
+  return { kind: "policy", id, key: policyKey(id) };
 }

@@ -3,7 +3,7 @@
 import { describe } from "../../src/core/describe.ts";
 import type { KernelChange, KernelEvent, KernelResult } from "../../src/ports.ts";
 import { decodeIdentity, decodeRecord } from "../../src/record/encoding.ts";
-import { identityOf } from "../../src/record/record.ts";
+import { identityOf, identityOfPolicy, identityOfSa } from "../../src/record/record.ts";
 import type { Message } from "../../src/wire/native/message.ts";
 
 /** Takes a line of the trace. */
@@ -14,9 +14,9 @@ export function describeEvent(event: KernelEvent): string {
     case "record":
       return `${describe(identityOf(event.record))} ${event.created ? "made" : "changed"}`;
     case "sa-gone":
-      return `${describe({ kind: "sa", id: event.id })} ${event.expired ? "expired" : "gone"}`;
+      return `${describe(identityOfSa(event.id))} ${event.expired ? "expired" : "gone"}`;
     case "policy-gone":
-      return `${describe({ kind: "policy", id: event.id })} ${event.expired ? "expired" : "gone"}`;
+      return `${describe(identityOfPolicy(event.id))} ${event.expired ? "expired" : "gone"}`;
     case "sa-flush":
       return `SAs of protocol ${event.protocol} flushed`;
     case "policy-flush":
@@ -32,8 +32,8 @@ export function describeChange(change: KernelChange, result: KernelResult): stri
   const identity = change.kind === "put"
     ? identityOf(change.record)
     : change.kind === "delete-sa"
-    ? { kind: "sa" as const, id: change.id }
-    : { kind: "policy" as const, id: change.id };
+    ? identityOfSa(change.id)
+    : identityOfPolicy(change.id);
   const verb = change.kind === "put" ? "put" : "delete";
   return `${verb} ${describe(identity)}${result.ok ? "" : `: ${result.reason}`}`;
 }

@@ -135,15 +135,21 @@ const byNumber = new Map(
 
 checkCatalog();
 
+/** One message is encoded after the other. */
+const scratch = new Writer("big", MAX_PAYLOAD_BYTES);
+
 /** One message with its header. @throws {RangeError} when a member does not fit. */
 export function encodeMessage(message: WireMessage): Uint8Array {
+  writeMessage(scratch.clear(), message);
+  return scratch.finish();
+}
+
+function writeMessage(writer: Writer, message: WireMessage): void {
   // The table has for each type the codec of its body; the compiler cannot follow that through the lookup.
   const { number, critical, body } = CATALOG[message.type] as Entry<WireMessage>;
-  const writer = new Writer("big");
   writer.u16be((critical ? CRITICAL : 0) | number).u16be(0);
   body.write(writer, message);
   writer.patch(2, "u16be", writer.length - HEADER_BYTES);
-  return writer.finish();
 }
 
 /**
@@ -154,14 +160,14 @@ export function encodeMessage(message: WireMessage): Uint8Array {
  */
 export function encodeMessages(messages: Iterable<WireMessage>, maxBytes: number): Uint8Array[] {
   const payloads: Uint8Array[] = [];
-  let writer = new Writer("big", maxBytes);
+  const writer = new Writer("big", maxBytes);
   for (const message of messages) {
-    const encoded = encodeMessage(message);
-    if (writer.length > 0 && writer.length + encoded.length > maxBytes) {
+    writeMessage(scratch.clear(), message);
+    if (writer.length > 0 && writer.length + scratch.length > maxBytes) {
       payloads.push(writer.finish());
-      writer = new Writer("big", maxBytes);
+      writer.clear();
     }
-    writer.bytes(encoded);
+    writer.bytes(scratch.viewFrom(0));
   }
   if (writer.length > 0) payloads.push(writer.finish());
   return payloads;
@@ -198,10 +204,7 @@ function decodeMessage(reader: Reader): WireMessage | undefined {
   if (length < body.minBytes || length > body.maxBytes) {
     throw new DecodeError(type, `body of ${length} bytes`);
   }
-  const inner = new Reader(reader.bytes(length), type, "big");
-  const values = body.read(inner);
-  inner.end();
-  return { type, ...values } as WireMessage; // the entry's codec gives the members of that type
+  return { type, ...reader.within(length, type, body) } as WireMessage; // the entry's codec gives the members of that type
 }
 
 function checkCatalog(): void {

@@ -19,7 +19,8 @@ function kernel(...records: readonly IpsecRecord[]): Inventory {
 function wants(...records: readonly IpsecRecord[]): (key: string) => Wanted | undefined {
   return (key) => {
     const index = records.findIndex((record) => recordKey(record) === key);
-    return index < 0 ? undefined : { record: records[index]!, rank: index + 1 };
+    const record = records[index];
+    return record && { identity: identityOf(record), record, rank: index + 1 };
   };
 }
 

@@ -10,7 +10,13 @@ import { MemoryKernel } from "../../../src/daemon/memory_kernel.ts";
 import type { KernelChange, KernelResult, Role } from "../../../src/ports.ts";
 import { formatAddress } from "../../../src/record/address.ts";
 import { encodeContent, encodeIdentity, encodeVolatile } from "../../../src/record/encoding.ts";
-import { identityOf, type IpsecRecord, type RecordIdentity } from "../../../src/record/record.ts";
+import {
+  identityOf,
+  identityOfPolicy,
+  identityOfSa,
+  type IpsecRecord,
+  type RecordIdentity,
+} from "../../../src/record/record.ts";
 import type { Policy } from "../../../src/record/policy.ts";
 import type { Sa } from "../../../src/record/sa.ts";
 import type { Change, Message, State } from "../../../src/wire/native/message.ts";
@@ -58,7 +64,7 @@ export function nameOf(identity: RecordIdentity): string {
 export function nameOfChange(change: KernelChange): string {
   if (change.kind === "put") return `put ${nameOf(identityOf(change.record))}`;
   return `delete ${
-    nameOf(change.kind === "delete-sa" ? { kind: "sa", id: change.id } : { kind: "policy", id: change.id })
+    nameOf(change.kind === "delete-sa" ? identityOfSa(change.id) : identityOfPolicy(change.id))
   }`;
 }
 

@@ -7,7 +7,7 @@ import {
   encodeIdentity,
   encodeVolatile,
 } from "../../../src/record/encoding.ts";
-import { identityKey, identityOf, recordKey } from "../../../src/record/record.ts";
+import { identityOf, recordKey } from "../../../src/record/record.ts";
 import { arbitraryRecord } from "../../fakes/record_arbitraries.ts";
 
 Deno.test("decodeRecord() gives back what was encoded", () => {
@@ -20,6 +20,6 @@ Deno.test("decodeRecord() gives back what was encoded", () => {
 Deno.test("decodeIdentity() gives back the record's key", () => {
   fc.assert(fc.property(arbitraryRecord, (record) => {
     const identity = decodeIdentity(record.kind, encodeIdentity(identityOf(record)));
-    assertEquals(identityKey(identity), recordKey(record));
+    assertEquals(identity.key, recordKey(record));
   }));
 });

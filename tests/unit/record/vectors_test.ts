@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DecodeError } from "../../../src/errors.ts";
 import type { Policy } from "../../../src/record/policy.ts";
-import type { IpsecRecord, RecordIdentity } from "../../../src/record/record.ts";
+import {
+  identityOfPolicy,
+  identityOfSa,
+  type IpsecRecord,
+  type RecordIdentity,
+} from "../../../src/record/record.ts";
 import { NO_MARK, PROTOCOL, type Sa, SA_FLAG, type SaCounters } from "../../../src/record/sa.ts";
 import { digestOf } from "../../../src/record/digest.ts";
 import {
@@ -154,9 +159,9 @@ for (const [name, [record, hex]] of Object.entries(contents)) {
 }
 
 const identities: Readonly<Record<string, readonly [RecordIdentity, string]>> = {
-  saIdentity: [{ kind: "sa", id: smallSa }, RECORD_VECTORS.saIdentity],
-  saIdentityFull: [{ kind: "sa", id: fullSa }, RECORD_VECTORS.saIdentityFull],
-  policyIdentity: [{ kind: "policy", id: smallPolicy }, RECORD_VECTORS.policyIdentity],
+  saIdentity: [identityOfSa(smallSa), RECORD_VECTORS.saIdentity],
+  saIdentityFull: [identityOfSa(fullSa), RECORD_VECTORS.saIdentityFull],
+  policyIdentity: [identityOfPolicy(smallPolicy), RECORD_VECTORS.policyIdentity],
 };
 
 for (const [name, [identity, hex]] of Object.entries(identities)) {
@@ -173,6 +178,7 @@ Deno.test("decodeIdentity() gives the identity's members only", () => {
   assertEquals(decodeIdentity("sa", decodeHex(RECORD_VECTORS.saIdentity)), {
     kind: "sa",
     id: { dst, protocol, spi, mark: NO_MARK, rdomain },
+    key: "sa 198.51.100.1 50 c0000001 0/0 0",
   });
 });
 
