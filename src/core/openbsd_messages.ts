@@ -6,6 +6,7 @@ import { decodeMessage, encodeMessage } from "../pfkey/message.ts";
 import { openbsdDialect } from "../pfkey/openbsd.ts";
 import { OPENBSD_MESSAGES } from "../pfkey/openbsd_constants.ts";
 import { satypeOf } from "../pfkey/openbsd_sa.ts";
+import { identityOfPolicy, identityOfSa } from "../record/record.ts";
 import type { RawEncoded, RawMeaning, RawMessages } from "./raw_messages.ts";
 
 const { SADB_FLUSH } = OPENBSD_MESSAGES;
@@ -55,9 +56,9 @@ function meaningOf(meaning: Meaning, what: string): RawMeaning {
     case "changed":
       return readingOf(meaning.reading);
     case "sa-gone":
-      return { kind: "delete", identity: { kind: "sa", id: meaning.id } };
+      return { kind: "delete", identity: identityOfSa(meaning.id) };
     case "policy-gone":
-      return { kind: "delete", identity: { kind: "policy", id: meaning.id } };
+      return { kind: "delete", identity: identityOfPolicy(meaning.id) };
     case "sa-flush":
       return { kind: "flush", protocol: meaning.protocol };
     case "resync":

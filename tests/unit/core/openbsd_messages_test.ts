@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DecodeError } from "../../../src/errors.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
-import { identityKey, identityOf, recordKey } from "../../../src/record/record.ts";
+import { identityOf, recordKey } from "../../../src/record/record.ts";
 import { damages } from "../../fakes/damage.ts";
 import { RAW, rawRecord, rawVector, RECORD_NAMES } from "../../fakes/classic.ts";
 import { encodeHex } from "../../fakes/hex.ts";
@@ -23,7 +23,7 @@ for (const name of RECORD_NAMES) {
     assert(removed.ok);
     const gone = RAW.read(removed.bytes);
     assert(gone.kind === "delete");
-    assertEquals(identityKey(gone.identity), recordKey(record));
+    assertEquals(gone.identity.key, recordKey(record));
   });
 }
 
