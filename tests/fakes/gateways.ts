@@ -7,7 +7,15 @@ import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import { resolveConfig } from "../../src/daemon/resolve_config.ts";
 import { KernelReplyError, SyscallError } from "../../src/errors.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
-import type { Demoter, Guard, IkeControl, KernelChange, KernelResult, RoleTracker } from "../../src/ports.ts";
+import type {
+  Demoter,
+  Guard,
+  IkeControl,
+  KernelChange,
+  KernelIpsec,
+  KernelResult,
+  RoleTracker,
+} from "../../src/ports.ts";
 import { type Address, formatAddress } from "../../src/record/address.ts";
 import { encodeContent } from "../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../src/record/record.ts";
@@ -71,17 +79,16 @@ export interface DaemonOptions {
   readonly ike?: readonly IkeControl[];
 }
 
-/** One daemon, running. */
-export class FakeDaemon {
+/** One daemon, running, with any kernel. */
+export class DaemonWith<K extends KernelIpsec> {
   readonly log = new FakeLog();
-  readonly kernel: FakeKernel;
   readonly guard = new FakeGuard();
   readonly poller: FakePoller;
   readonly gateway: Gateway;
   /** The longest that one turn has taken, in milliseconds of virtual time. */
   longestTurnMs = 0;
 
-  constructor(readonly world: World, options: DaemonOptions) {
+  constructor(readonly world: World, options: DaemonOptions, readonly kernel: K) {
     const { address, peers, mode, more = "" } = options;
     const { clock, network } = world;
     const statements = [
@@ -93,7 +100,6 @@ export class FakeDaemon {
     ];
     const config = parseWith(statements.join("\n"));
     const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
-    this.kernel = new FakeKernel(clock);
     this.poller = world.poller();
     const transport = network.host(address);
     this.gateway = makeGateway(config, resolved, {
@@ -117,6 +123,13 @@ export class FakeDaemon {
       this.longestTurnMs = Math.max(this.longestTurnMs, clock.nowMs - startMs);
     };
     world.start(() => this.gateway.run());
+  }
+}
+
+/** One daemon, running, with its kernel in memory. */
+export class FakeDaemon extends DaemonWith<FakeKernel> {
+  constructor(world: World, options: DaemonOptions) {
+    super(world, options, new FakeKernel(world.clock));
   }
 
   /** Somebody else changes the kernel. */

@@ -51,7 +51,7 @@ export class FakeNetwork {
   /** Errno of every accept, while set. */
   acceptErrno: string | undefined;
   readonly dials: Dial[] = [];
-  readonly #files = new Map<Fd, FakeConnection | FakeListener>();
+  readonly #files = new Map<Fd, File>();
   readonly #listeners = new Map<string, FakeListener>();
   #nextFd = 3;
 
@@ -91,6 +91,16 @@ export class FakeNetwork {
     return near;
   }
 
+  /** Lets pollers wait for a descriptor that is none of the network's, a kernel socket say. */
+  attach(fd: Fd, isReadable: () => boolean): void {
+    this.#files.set(fd, {
+      get state() {
+        return { canRead: isReadable(), canWrite: false, error: false };
+      },
+      arrivalsMs: [],
+    });
+  }
+
   /** Descriptors that nobody has closed. */
   get openFds(): Fd[] {
     return [...this.#files.keys()];
@@ -127,6 +137,12 @@ export class FakeNetwork {
     this.#files.set(connection.fd, connection);
     return connection;
   }
+}
+
+/** Something that pollers wait for. */
+interface File {
+  readonly state: State;
+  readonly arrivalsMs: readonly number[];
 }
 
 interface State {
