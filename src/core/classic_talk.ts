@@ -111,7 +111,7 @@ export class ClassicTalk {
         if (message.of === CONTROL.STATE) this.#learnRole(message.role, nowMs);
         return;
       case "error":
-        return this.#port.detail(`answers with error ${message.cause}`);
+        return this.#hearError(message.cause, nowMs);
       case "endsnap":
         if (this.#following && this.#takesData) this.#taker.endSnapshot(nowMs);
         return;
@@ -165,6 +165,12 @@ export class ClassicTalk {
     if (isConflict) this.#port.send({ type: "error", cause: CONTROL.STATE });
     else this.#port.send({ type: "ack", of: CONTROL.STATE, role: own });
     this.#learnRole(role, nowMs);
+  }
+
+  /** Nothing but a master takes STATE of a master for an error. */
+  #hearError(cause: number, nowMs: number): void {
+    this.#port.detail(`answers with error ${cause}`);
+    if (cause === CONTROL.STATE && this.#toldRole === "MASTER") this.#learnRole("MASTER", nowMs);
   }
 
   #learnRole(role: Role, nowMs: number): void {

@@ -125,7 +125,7 @@ class Peer:
         sock.bind((self.options.listen, 0))  # loopback has many addresses; the original does not bind
         sock.settimeout(5)
         try:
-            sock.connect((self.options.peer, self.options.port))
+            sock.connect((self.options.peer, self.options.peer_port or self.options.port))
         except OSError:
             sock.close()
             return self.say("-- not ready yet")
@@ -302,6 +302,8 @@ class Peer:
     def run(self):
         commands = open(0, "rb", buffering=0)  # select knows nothing of a buffer
         self.say("-- listening")
+        if self.options.wait:
+            commands.readline()
         if self.options.connect:
             self.connect()
         while True:
@@ -333,11 +335,13 @@ def main():
     parser.add_argument("--listen", required=True)
     parser.add_argument("--peer", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--peer-port", type=int, help="where it differs from --port")
     parser.add_argument("--key", required=True, help="0xHEX or ASCII, as in sasyncd.conf")
     parser.add_argument("--state", choices=STATES, default="SLAVE")
     parser.add_argument("--locked", action="store_true", help="mode master or slave, no carp(4) interface")
     parser.add_argument("--flushmode", choices=["startup", "never", "sync"], default="startup")
     parser.add_argument("--connect", action="store_true", help="connect once after listening")
+    parser.add_argument("--wait", action="store_true", help="listen, but go on only after a line of standard input")
     parser.add_argument("--sadb", help="file of the kernel's tables: raw messages in hexadecimal, one a line")
     parser.add_argument("--record", help="file for the messages that a slave would write to its kernel")
     parser.add_argument("--snapshot-seconds", type=float, default=2)

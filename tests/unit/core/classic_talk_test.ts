@@ -273,6 +273,15 @@ for (
   });
 }
 
+Deno.test("ClassicTalk learns from the error of a master that the peer is one", () => {
+  const talk = new Conversation();
+  talk.role = "MASTER";
+  talk.open(true);
+  const said = talk.hear({ type: "error", cause: 1 });
+  assertEquals(said, ["detail: answers with error 1", "state MASTER"]);
+  assertEquals(talk.wait(SNAPSHOT_MS), []);
+});
+
 Deno.test("ClassicTalk says what an error of the peer was, and does nothing", () => {
   assertEquals(new Conversation().hear({ type: "error", cause: 1 }), ["detail: answers with error 1"]);
 });
