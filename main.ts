@@ -13,12 +13,15 @@ import { openIke } from "./src/daemon/open_ike.ts";
 import { MemoryKernel } from "./src/daemon/memory_kernel.ts";
 import { type Listening, resolveConfig, ResolveError, type Resolver } from "./src/daemon/resolve_config.ts";
 import { RuleGuard } from "./src/daemon/guard.ts";
+import { PfkeyKernel } from "./src/daemon/pfkey_kernel.ts";
 import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
 import { ConfigError, KernelReplyError, SyscallError } from "./src/errors.ts";
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/link/interfaces.ts";
+import { HOST_ORDER } from "./src/layout/byte_order.ts";
 import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
 import { type Log, openLog } from "./src/log/verbosity.ts";
+import { linuxDialect } from "./src/pfkey/linux.ts";
 import type { Clock, Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
 import { replaceFile } from "./ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "./ffi/clock.ts";
@@ -26,6 +29,7 @@ import { FfiCommandRunner } from "./ffi/command.ts";
 import { adoptReadyFd, reportReady, spawnDetached } from "./ffi/daemonise.ts";
 import { effectiveUserId, findAccount } from "./ffi/identity.ts";
 import { interfaceIndex, interfaceName, listInterfaceAddresses } from "./ffi/interfaces.ts";
+import { openKeySocket } from "./ffi/key_socket.ts";
 import { Keeper, readWill } from "./ffi/keeper.ts";
 import { type Libc, openLibc } from "./ffi/libc.ts";
 import { FfiLocalDoors } from "./ffi/local.ts";
@@ -55,6 +59,10 @@ const DAEMON_USER = "_sasyncd";
 
 const NETLINK_ROUTE = 0;
 const NETLINK_XFRM = 6;
+
+const PFKEY_WARNING =
+  "kernel pfkey: PF_KEY cannot carry AEAD, ESN, counters and more, and Linux is to lose it " +
+  "in 2027; use kernel xfrm where it works";
 
 type Run = Extract<ReturnType<typeof parseArguments>, { kind: "run" }>;
 
@@ -115,7 +123,7 @@ async function run(
   const transport = new FfiTransport(libc);
   const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
   const clock = new SystemClock(libc);
-  const kernel = openKernel(libc, config, clock);
+  const kernel = openKernel(libc, config, clock, log);
   const hasGuard = kernel.name !== "memory";
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
@@ -166,8 +174,30 @@ function faultOf(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : `${error}`;
 }
 
-function openKernel(libc: Libc, { kernel }: Config, clock: Clock): KernelIpsec {
+function openKernel(libc: Libc, config: Config, clock: Clock, log: Log): KernelIpsec {
+  const { kernel } = config;
   if (kernel === "memory" || kernel === "memory openbsd") return new MemoryKernel(clock);
+  if (kernel === "pfkey") return openPfkeyKernel(libc, config, clock, log);
+  try {
+    return openXfrmKernel(libc, clock);
+  } catch (error) {
+    const isMissing = error instanceof SyscallError && error.errno === "EPROTONOSUPPORT";
+    if (kernel !== "auto" || !isMissing) throw error;
+    return openPfkeyKernel(libc, config, clock, log);
+  }
+}
+
+function openPfkeyKernel(libc: Libc, { pfkey }: Config, clock: Clock, log: Log): PfkeyKernel {
+  if (libc.system !== "linux") throw new ResolveError("kernel pfkey: only on Linux in this version");
+  log.notice(PFKEY_WARNING);
+  return new PfkeyKernel({
+    open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
+    clock,
+    pid: 0x4000_0000 + Math.floor(Math.random() * 0x4000_0000), // no process has such a number
+  }, linuxDialect(HOST_ORDER, pfkey));
+}
+
+function openXfrmKernel(libc: Libc, clock: Clock): XfrmKernel {
   return new XfrmKernel({
     open: (groups, receiveBufferBytes, ignoredPortId) =>
       openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes, ignoredPortId }),

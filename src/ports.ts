@@ -177,6 +177,8 @@ export interface KernelIpsec {
   readonly name: string;
   /** The descriptor that is readable when events wait; undefined: call `readEvents` after every wait. */
   readonly fd: Fd | undefined;
+  /** Events wait that the descriptor does not show. */
+  readonly hasEvents?: boolean;
   /** At most about `limit` events; an empty list when none wait. */
   readEvents(limit: number): readonly KernelEvent[];
   /** Starts a dump (from its beginning, when one is under way). */

@@ -91,7 +91,7 @@ function makeConfig(file: string, context: Context): Config {
     sharedKey,
     allowWeakKey: context.allowWeak,
     control: checkControl(context),
-    kernel: checkKernel(context),
+    kernel: checkWord(context, "kernel", KERNELS),
     pfkey: checkPfkey(context),
     shared: checkPrefixes(context, "shared"),
     exclude: checkPrefixes(context, "exclude"),
@@ -181,13 +181,6 @@ function checkStrongswan(context: Context, line: number, socket = DEFAULT_VICI_S
 function checkExec(context: Context, line: number, command = ""): IkeChoice {
   accept(context, line, "control exec", commandProblem(command));
   return { daemon: "exec", command: command.trim().split(/\s+/) };
-}
-
-function checkKernel(context: Context): Config["kernel"] {
-  const kernel = checkWord(context, "kernel", KERNELS);
-  const line = settingsOf(context, "kernel")[0]?.line ?? 0;
-  if (kernel === "pfkey") context.report(line, "kernel: pfkey is not there yet");
-  return kernel;
 }
 
 /** Each assumption at most once; both may be given. */

@@ -28,7 +28,8 @@ export const SADB_MESSAGES = {
 
 /** What a message about one SA or policy turned out to be. */
 export type Reading =
-  | { readonly kind: "record"; readonly record: IpsecRecord }
+  /** `index`: the number by which the kernel orders policies, where it tells one. */
+  | { readonly kind: "record"; readonly record: IpsecRecord; readonly index?: number }
   /** Larval, of a socket, of a protocol that is not synchronised: no record. */
   | { readonly kind: "none" }
   /** Cannot be expressed; `what` is its identity as a string. */
@@ -46,7 +47,12 @@ export type Meaning =
     readonly created: boolean;
   }
   | { readonly kind: "sa-gone"; readonly id: SaIdentity; readonly expired: boolean }
-  | { readonly kind: "policy-gone"; readonly id: PolicyIdentity; readonly expired: boolean }
+  | {
+    readonly kind: "policy-gone";
+    readonly id: PolicyIdentity;
+    readonly expired: boolean;
+    readonly index?: number;
+  }
   /** `protocol` 0: all. */
   | { readonly kind: "sa-flush"; readonly protocol: number }
   /** `type` is a POLICY_TYPE, 255 all. */
@@ -111,6 +117,8 @@ export interface Dialect {
   /** The number space of its opaque attributes. */
   readonly space: OpaqueAttribute["space"];
   readonly platform: Platform;
+  /** Requests name an SA by its source too, which the back end then has to remember. */
+  readonly namesBySource?: true;
   /** What has to be sent once so that all events are heard: SADB_REGISTER, SADB_X_PROMISC. */
   readonly subscriptions: readonly Request[];
   readonly dump: DumpSource;

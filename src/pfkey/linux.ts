@@ -147,7 +147,9 @@ function decodePolicyPut(
 
 function decodePolicyDelete(message: PfkeyMessage, { platform }: LinuxOptions): Meaning {
   const named = namePolicy(message, platform);
-  return named === undefined ? IGNORE : { kind: "policy-gone", id: named.id, expired: false };
+  return named === undefined
+    ? IGNORE
+    : { kind: "policy-gone", id: named.id, expired: false, index: named.index };
 }
 
 function decodePolicyDump(message: PfkeyMessage, { platform }: LinuxOptions, now: Surroundings): Meaning {

@@ -57,13 +57,15 @@ const EXACT_PORT = 0xffff;
 /** A policy's message, taken apart as far as its identity. */
 export interface NamedPolicy {
   readonly id: PolicyIdentity;
+  /** The kernel's number for it. */
+  readonly index: number;
   readonly extensions: Extensions;
 }
 
 /** Names the policy of a message; undefined for one of a socket. @throws {DecodeError} */
 export function namePolicy({ body }: PfkeyMessage, platform: Platform): NamedPolicy | undefined {
   const extensions = readExtensions(body, platform);
-  const { dir } = readPolicyHead(extensions, platform);
+  const { dir, id: index } = readPolicyHead(extensions, platform);
   if (dir >= FIRST_SOCKET_DIRECTION) return undefined;
   if (dir < FIRST_DIRECTION) throw new DecodeError(sadbXPolicy.name, `direction ${dir}`);
   const id = {
@@ -73,14 +75,18 @@ export function namePolicy({ body }: PfkeyMessage, platform: Platform): NamedPol
     mark: NO_MARK,
     interfaceId: 0,
   };
-  return { id, extensions };
+  return { id, index, extensions };
 }
 
 /** The policy of SPDADD, SPDUPDATE or SPDDUMP. @throws {DecodeError} */
-export function readPolicy({ id, extensions }: NamedPolicy, platform: Platform, now: Surroundings): Reading {
+export function readPolicy(
+  { id, index, extensions }: NamedPolicy,
+  platform: Platform,
+  now: Surroundings,
+): Reading {
   const result = orReason(() => decodePolicy(id, extensions, platform, now));
   return result.ok
-    ? { kind: "record", record: { kind: "policy", policy: result.value } }
+    ? { kind: "record", record: { kind: "policy", policy: result.value }, index }
     : { kind: "refused", what: policyKey(id), reason: result.reason };
 }
 

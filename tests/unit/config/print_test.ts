@@ -63,7 +63,9 @@ const config: fc.Arbitrary<Config> = fc.record({
     }),
   ),
   protocol,
-  kernel: fc.constantFrom("auto" as const, "xfrm" as const, "memory" as const, "memory openbsd" as const),
+  kernel: fc.constantFrom(
+    ...(["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const),
+  ),
   pfkey: fc.record({
     truncation: fc.constantFrom(96 as const, 128 as const, undefined),
     noEsn: fc.boolean(),

@@ -134,6 +134,11 @@ class FakeOpenbsd implements LibraryLoader {
         this.buffers.push(value[0]!);
         return value[0]! > MOST_BUFFER_BYTES ? this.#fail(55) : 0; // ENOBUFS
       },
+      getsockopt: (_fd: number, _level: number, name: number, value: Int32Array) => {
+        assertEquals(name, 0x1002); // SO_RCVBUF
+        value[0] = this.buffers.at(-1)!;
+        return 0;
+      },
       bind: (_fd: number, address: Uint8Array, length: number) => {
         assertEquals([...address], [16, 2, 1, 0xf4, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
         return length === 16 ? 0 : this.#fail(22);
@@ -197,6 +202,7 @@ Deno.test("The start on OpenBSD calls nothing that OpenBSD has not", () => {
   new FfiTransport(libc).listen({ address: addr("192.0.2.1"), port: 500 }).close();
   assertEquals(new SystemClock(libc).bootMs(), 77_000);
   const socket = openKeySocket(libc, { receiveBufferBytes: 16 * 1024 * 1024 });
+  assertEquals(socket.receiveBufferBytes, MOST_BUFFER_BYTES);
   socket.send(new Uint8Array(16));
   assertEquals(socket.receive(), { kind: "empty" });
   assertEquals(readSysctl(libc, SADB_DUMP_NAME).length, 0);

@@ -1,0 +1,47 @@
+/**
+ * Records that a kernel holds and does not tell whole: what it shows of them is recognised, so that they do not look
+ * changed. Used by the PF_KEY back end for what it has put itself.
+ */
+
+import type { Dialect } from "../pfkey/dialect.ts";
+import { equalBytes } from "../record/address.ts";
+import { encodeContent } from "../record/encoding.ts";
+import { type IpsecRecord, recordKey } from "../record/record.ts";
+
+interface Untold {
+  readonly record: IpsecRecord;
+  /** Content of it as the kernel tells it. */
+  readonly told: Uint8Array;
+}
+
+export class UntoldRecords {
+  readonly #records = new Map<string, Untold>();
+
+  constructor(readonly dialect: Pick<Dialect, "told">) {}
+
+  /** A record was put. */
+  put(record: IpsecRecord): void {
+    const told = encodeContent(this.dialect.told(record));
+    if (equalBytes(told, encodeContent(record))) this.#records.delete(recordKey(record));
+    else this.#records.set(recordKey(record), { record, told });
+  }
+
+  delete(key: string): void {
+    this.#records.delete(key);
+  }
+
+  /** The record that was put, with the counters and ages that the kernel tells; any other as it is told. */
+  restore(told: IpsecRecord): IpsecRecord {
+    const known = this.#records.get(recordKey(told));
+    if (known === undefined || !equalBytes(known.told, encodeContent(told))) return told;
+    const { record } = known;
+    if (record.kind === "sa" && told.kind === "sa") {
+      return { kind: "sa", sa: { ...record.sa, counters: told.sa.counters } };
+    }
+    if (record.kind === "policy" && told.kind === "policy") {
+      const { ageSeconds, usedSeconds } = told.policy;
+      return { kind: "policy", policy: { ...record.policy, ageSeconds, usedSeconds } };
+    }
+    return told;
+  }
+}
