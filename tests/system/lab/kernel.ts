@@ -48,6 +48,8 @@ const ANY_ALGORITHM = /^\s*enc-mask (f{8}|0{8}) auth-mask \1 comp-mask \1\n/gm;
 export interface KernelOptions {
   /** What to look at besides keys, algorithms, addresses, flags and hard limits of bytes and packets. */
   readonly include?: readonly (keyof typeof VOLATILE)[];
+  /** What to leave out of their texts besides. */
+  readonly without?: readonly RegExp[];
   /** Entries to look at; the others are as if they were not there. */
   readonly only?: (entry: KernelEntry) => boolean;
   /** The order of policies does not count: where none overlap it decides nothing, and a slave does not mind it. */
@@ -65,10 +67,11 @@ export async function readKernel(node: Node, options: KernelOptions = {}): Promi
 
 /** The same from the text of `ip -d -s xfrm state` and `ip -d -s xfrm policy`. */
 export function parseKernel(states: string, policies: string, options: KernelOptions = {}): KernelTables {
-  const { include = [], only = () => true } = options;
+  const { include = [], without = [], only = () => true } = options;
   const kinds = Object.keys(VOLATILE) as (keyof typeof VOLATILE)[]; // its own keys, nothing else
   const drop = [
     ...NOISE,
+    ...without,
     ANY_ALGORITHM,
     ...kinds.filter((kind) => !include.includes(kind)).flatMap((kind) => VOLATILE[kind]),
   ];

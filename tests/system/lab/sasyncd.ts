@@ -14,6 +14,8 @@ export type Backend = "xfrm" | "pfkey";
 export interface Kernels {
   readonly master: Backend;
   readonly slave: Backend;
+  /** What gateways with PF_KEY are told to assume: `truncation 128`. None of the tests' SAs that they read has ESN. */
+  readonly assume?: string;
 }
 
 export const XFRM: Kernels = { master: "xfrm", slave: "xfrm" };
@@ -28,13 +30,16 @@ export const WITH_PFKEY: readonly Kernels[] = [
 ];
 
 /** For the names of tests. */
-export const nameOf = ({ master, slave }: Kernels): string => `${master} to ${slave}`;
+export const nameOf = ({ master, slave, assume }: Kernels): string =>
+  `${master} to ${slave}${assume === undefined ? "" : ` assuming ${assume}`}`;
 
 export const hasPfkey = ({ master, slave }: Kernels): boolean => master === "pfkey" || slave === "pfkey";
 
-/** What the configuration says of a back end. */
-export function kernelLines(backend: Backend): string {
-  return `kernel ${backend}\n`;
+/** What the configuration of a gateway says of its back end. */
+export function kernelLines(kernels: Kernels, mode: "master" | "slave"): string {
+  if (kernels[mode] === "xfrm") return "kernel xfrm\n";
+  const { assume } = kernels;
+  return `kernel pfkey\npfkey assume-no-esn\n${assume === undefined ? "" : `pfkey assume-${assume}\n`}`;
 }
 
 export class Sasyncd {

@@ -33,7 +33,7 @@ const OWN = gw2.pub.v4;
 function configuration(mode: "master" | "slave"): string {
   const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
   return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nexclude ${OWN}\nsharedkey ${SECRET}\n${
-    kernelLines(kernels[mode])
+    kernelLines(kernels, mode)
   }`;
 }
 

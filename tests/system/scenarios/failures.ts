@@ -35,7 +35,7 @@ function configuration(own: typeof GATEWAYS[number], mode: "master" | "slave", p
     `listen on ${ADDRESS[own].sync.v4}`,
     ...peers.filter((peer) => peer !== own).map((peer) => `peer ${ADDRESS[peer].sync.v4}`),
     `sharedkey 0x${"5a".repeat(32)}`,
-    kernelLines(kernels[mode]),
+    kernelLines(kernels, mode),
   ].join("\n");
 }
 

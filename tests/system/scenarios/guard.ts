@@ -63,7 +63,7 @@ function tunnel(end: "client" | "gateway"): string[] {
 
 const configuration = (mode: "master" | "slave", own: string, peer: string) =>
   `mode ${mode}\nlisten on ${own}\npeer ${peer}\nsharedkey 0x${"5a".repeat(32)}\n${
-    kernelLines(kernels[mode])
+    kernelLines(kernels, mode)
   }`;
 
 async function startSlave(records: number): Promise<Sasyncd> {

@@ -30,7 +30,7 @@ function configuration(own: "gw1" | "gw2", mode: "master" | "slave"): string {
     `peer ${ADDRESS[peer].sync.v4}`,
     `exclude ${LOCAL}`,
     `sharedkey 0x${"5a".repeat(32)}`,
-    kernelLines(kernels[mode]),
+    kernelLines(kernels, mode),
   ].join("\n");
 }
 

@@ -32,7 +32,7 @@ const { client, gw1, gw2, virtual } = ADDRESS;
 function configuration(mode: "master" | "slave", kernels: Kernels): string {
   const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
   return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nsharedkey ${SECRET}\n${
-    kernelLines(kernels[mode])
+    kernelLines(kernels, mode)
   }`;
 }
 
