@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Daemon, execute, EXECUTABLE } from "./daemon.ts";
+import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
 
 const KEY = "000102030405060708090a0b0c0d0e0f";
 const ignore = Deno.env.get("CI") !== "true" && Deno.uid() !== 0;
