@@ -54,3 +54,39 @@ Deno.test("conf/sasyncd.service leaves out what the runtime does not survive", (
   assertEquals(settings.filter((line) => /^(MemoryDenyWriteExecute|LimitAS)=/.test(line)), []);
   assertMatch(settings.join("\n"), /^ExecStopPost=-\/sbin\/ip -6 rule flush protocol 83$/m);
 });
+
+/** `ipsec whack --status` of libreswan 4.10, a line for each connection. */
+const PLUTO_STATUS = `000 Connection list:
+000 "up": 10.1.0.0/24===192.0.2.1...192.0.2.2===10.2.0.0/24; erouted; eroute owner: #2
+000 "up":   our auth:secret, their auth:secret; unrouted; decoy
+000 "idle": 10.1.0.0/24===192.0.2.1...192.0.2.3===10.3.0.0/24; prospective erouted; eroute owner: #0
+000 "off": 10.1.0.0/24===192.0.2.1...192.0.2.4===10.4.0.0/24; unrouted; eroute owner: #0
+`;
+
+const LIBRESWAN: readonly (readonly [args: string, code: number, calls: readonly string[]])[] = [
+  ["up idle off ACTIVE 5", 0, ["whack --name off --route"]],
+  ["up idle off PASSIVE 5", 0, ["whack --name idle --unroute"]],
+  ["unknown off ACTIVE 5", 1, ["whack --name off --route"]],
+  ["idle PASSIVE-ISH 5", 2, []],
+  ["ACTIVE 5", 2, []],
+];
+
+for (const [args, code, calls] of LIBRESWAN) {
+  Deno.test(`conf/sasyncd-libreswan ${args} does what it says to a libreswan that is made up`, () => {
+    const folder = Deno.makeTempDirSync();
+    try {
+      const ipsec =
+        `#!/bin/sh\ncase "$*" in *--status) cat ${folder}/status ;; *) echo "$*" >>${folder}/calls ;; esac\n`;
+      Deno.writeTextFileSync(`${folder}/ipsec`, ipsec, { mode: 0o755 });
+      Deno.writeTextFileSync(`${folder}/status`, PLUTO_STATUS);
+      Deno.writeTextFileSync(`${folder}/calls`, "");
+      const script = new URL("../../../conf/sasyncd-libreswan", import.meta.url).pathname;
+      const env = { PATH: `${folder}:/usr/bin:/bin` };
+      assertEquals(new Deno.Command(script, { args: args.split(" "), env }).outputSync().code, code);
+      const called = Deno.readTextFileSync(`${folder}/calls`).split("\n").filter((line) => line !== "");
+      assertEquals(called, [...calls]);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
