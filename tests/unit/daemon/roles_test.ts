@@ -1,0 +1,185 @@
+/** Whole daemons whose role and preference change, in virtual time. */
+
+import { assert, assertEquals } from "@std/assert";
+import { SETTLE_MS } from "../../../src/core/settling.ts";
+import { DEMOTED, FileDemoter } from "../../../src/daemon/file_demoter.ts";
+import { SyscallError } from "../../../src/errors.ts";
+import type { Demoter, KernelChange, Role, RoleState, RoleTracker } from "../../../src/ports.ts";
+import { FakeDaemon } from "../../fakes/gateways.ts";
+import { sampleSa } from "../../fakes/records.ts";
+import { World } from "../../fakes/world.ts";
+
+const A = "10.0.0.1";
+const B = "10.0.0.2";
+const HELD = 500;
+
+/** A tracker whose state a test sets. */
+class FakeTracker implements RoleTracker {
+  isFailing = false;
+  looks = 0;
+  #isReadable = false;
+
+  constructor(world: World, readonly fd: number, private role: Role) {
+    world.network.attach(fd, () => this.#isReadable);
+  }
+
+  set(role: Role): void {
+    this.role = role;
+    this.#isReadable = true;
+  }
+
+  look(): RoleState {
+    this.looks++;
+    this.#isReadable = false;
+    if (this.isFailing) throw new SyscallError("read a kernel socket", "ENOMEM", 12);
+    return { role: this.role, reason: "it says so" };
+  }
+}
+
+/** A demoter that writes down what it is told, and how many records the kernel held then. */
+class FakeDemoter implements Demoter {
+  readonly told: string[] = [];
+  isFailing = false;
+  held = () => 0;
+
+  set(demoted: boolean, isMaster: boolean): void {
+    if (this.isFailing) throw new SyscallError('create "/run/demote.new"', "ENOSPC", 28);
+    this.told.push(`${demoted ? "demoted" : "lifted"} ${isMaster ? "master" : "slave"} ${this.held()}`);
+  }
+
+  leave(): void {
+    this.told.push("leave");
+  }
+}
+
+function sas(count: number): KernelChange[] {
+  return Array.from({ length: count }, (_, i) => ({
+    kind: "put",
+    record: { kind: "sa", sa: sampleSa({ spi: 0x1000 + i }) },
+  }));
+}
+
+function makeNode(world: World, address: string, role: Role) {
+  const tracker = new FakeTracker(world, address === A ? 1001 : 1002, role);
+  const demoter = new FakeDemoter();
+  const peers = [address === A ? B : A];
+  const daemon = new FakeDaemon(world, { address, peers, mode: "slave", tracker, demoter });
+  demoter.held = () => daemon.kernel.records().length;
+  return { tracker, demoter, daemon };
+}
+
+Deno.test("Gateway follows its tracker at once, and says why", async () => {
+  const world = new World();
+  const { tracker, daemon } = makeNode(world, A, "SLAVE");
+  await world.run(5000);
+  tracker.set("MASTER");
+  await world.run(0);
+  assertEquals(daemon.log.lines.filter((line) => / -> /.test(line)), [
+    "state: INIT -> SLAVE: it says so",
+    "state: SLAVE -> MASTER: it says so",
+  ]);
+});
+
+Deno.test("Gateway follows a flapping tracker to its end, without a takeover for each flap", async () => {
+  const world = new World();
+  const { tracker, daemon } = makeNode(world, A, "SLAVE");
+  await world.run(5000);
+  for (let i = 0; i < 200; i++) {
+    tracker.set(i % 2 === 0 ? "MASTER" : "SLAVE");
+    await world.run(10);
+  }
+  tracker.set("MASTER");
+  await world.run(SETTLE_MS);
+  assertEquals(daemon.log.lines.findLast((line) => / -> /.test(line)), "state: SLAVE -> MASTER: it says so");
+  const takeovers = daemon.log.count(/ -> MASTER/);
+  assert(takeovers <= 1 + 2010 / SETTLE_MS, `${takeovers} takeovers`);
+});
+
+Deno.test("Gateway asks a tracker again that has failed, and goes on in its role meanwhile", async () => {
+  const world = new World();
+  const { tracker, daemon } = makeNode(world, A, "SLAVE");
+  await world.run(5000);
+  tracker.isFailing = true;
+  tracker.set("MASTER");
+  const { looks } = tracker;
+  await world.run(3500);
+  assert(tracker.looks - looks >= 3 && tracker.looks - looks <= 5, `${tracker.looks - looks} looks`);
+  assertEquals(daemon.log.count(/cannot see whether this node is master: .*ENOMEM/), 1);
+  assertEquals(daemon.log.count(/-> MASTER/), 0);
+  tracker.isFailing = false;
+  await world.run(1000);
+  assertEquals(daemon.log.count(/SLAVE -> MASTER/), 1);
+});
+
+Deno.test("Gateway lifts a slave's demotion when its kernel has all that the master's has", async () => {
+  const world = new World();
+  const master = makeNode(world, A, "MASTER");
+  master.daemon.kernel.apply(sas(HELD));
+  await world.run(10_000);
+  assertEquals(master.demoter.told, ["lifted master 0"]);
+  const slave = makeNode(world, B, "SLAVE");
+  slave.daemon.kernel.msPerChange = 10;
+  await world.run(10_000);
+  assertEquals(slave.demoter.told, ["demoted slave 0", `lifted slave ${HELD}`]);
+  assertEquals(slave.daemon.log.lines.filter((line) => /demoted|synchronised/.test(line)), [
+    "state: demoted: starting",
+    `state: synchronised with 10.0.0.1: ${HELD} records`,
+    "state: not demoted any more: synchronised",
+  ]);
+
+  master.daemon.poller.frozen = true;
+  await world.run(20_000);
+  assertEquals(slave.demoter.told.slice(2), [`demoted slave ${HELD}`]);
+  slave.tracker.set("MASTER");
+  await world.run(0);
+  assertEquals(slave.demoter.told.slice(3), [`lifted master ${HELD}`]);
+});
+
+Deno.test("Gateway tells the demoter of a takeover and of a step down, and that the daemon ends", async () => {
+  const world = new World();
+  const { tracker, demoter, daemon } = makeNode(world, A, "SLAVE");
+  await world.run(6000);
+  tracker.set("MASTER");
+  await world.run(2000);
+  tracker.set("FAIL");
+  await world.run(2000);
+  daemon.gateway.stop("test");
+  await world.run(2000);
+  assertEquals(demoter.told, [
+    "demoted slave 0",
+    "lifted slave 0",
+    "lifted master 0",
+    "lifted slave 0",
+    "leave",
+  ]);
+});
+
+Deno.test("Gateway tries again what the demoter could not do", async () => {
+  const world = new World();
+  const { demoter, daemon } = makeNode(world, A, "SLAVE");
+  demoter.isFailing = true;
+  await world.run(8000);
+  assertEquals(daemon.log.count(/cannot demote this node: .*ENOSPC/), 1);
+  demoter.isFailing = false;
+  await world.run(1000);
+  assertEquals(demoter.told, ["demoted slave 0", "lifted slave 0"]);
+});
+
+Deno.test("FileDemoter says 0 for a slave that is demoted, stopped or killed", () => {
+  const files: string[] = [];
+  const wills: boolean[] = [];
+  const demoter = new FileDemoter({
+    path: "/run/demote",
+    weight: 50,
+    replace: (path, text) => files.push(`${path} ${text}`),
+    tellHeir: (isMaster) => wills.push(isMaster),
+  });
+  demoter.set(true, false);
+  demoter.set(false, false);
+  demoter.leave();
+  demoter.set(false, true);
+  demoter.leave();
+  const demoted = `/run/demote ${DEMOTED}`;
+  assertEquals(files, [demoted, "/run/demote 50\n", demoted, "/run/demote 50\n"]);
+  assertEquals(wills, [false, false, true]);
+});
