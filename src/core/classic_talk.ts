@@ -170,7 +170,9 @@ export class ClassicTalk {
   /** Nothing but a master takes STATE of a master for an error. */
   #hearError(cause: number, nowMs: number): void {
     this.#port.detail(`answers with error ${cause}`);
-    if (cause === CONTROL.STATE && this.#toldRole === "MASTER") this.#learnRole("MASTER", nowMs);
+    if (cause !== CONTROL.STATE || this.#toldRole !== "MASTER") return;
+    this.#port.warn("two masters", "is master, and so is this node");
+    this.#learnRole("MASTER", nowMs);
   }
 
   #learnRole(role: Role, nowMs: number): void {
