@@ -14,6 +14,7 @@ import { type Sa, type SaIdentity, saKey } from "../record/sa.ts";
 import { type Heard, PfkeyChannel, type PfkeySocket } from "./pfkey_channel.ts";
 import { type PfkeyDump, RequestedDump } from "./pfkey_dump.ts";
 import { type ReadSysctl, SysctlDump } from "./pfkey_sysctl_dump.ts";
+import { KnownOrder } from "./known_order.ts";
 import { PolicyPlaces } from "./policy_places.ts";
 import { UntoldRecords } from "./untold_records.ts";
 
@@ -44,6 +45,7 @@ export class PfkeyKernel implements KernelIpsec {
   readonly #dialect: Dialect;
   readonly #channel: PfkeyChannel;
   readonly #places = new PolicyPlaces();
+  readonly #order = new KnownOrder();
   readonly #untold: UntoldRecords;
   /** Sources of SAs by key, where requests need them. */
   readonly #sources = new Map<string, Address>();
@@ -160,6 +162,9 @@ export class PfkeyKernel implements KernelIpsec {
   }
 
   #inOrder(found: { record: IpsecRecord; index: number; priority: number }[]) {
+    if (this.#dialect.dump.kind === "sysctl" && found[0]?.record.kind === "policy") {
+      return this.#order.sort(found, ({ record }) => recordKey(record));
+    }
     const isIndexed = found.every(({ record, index }) => record.kind === "policy" && index > 0);
     return isIndexed ? this.#places.sort(found) : found;
   }
@@ -214,23 +219,31 @@ export class PfkeyKernel implements KernelIpsec {
 
   #learnPlace(meaning: Meaning): void {
     if (meaning.kind === "policy-flush") this.#places.clear();
-    if (meaning.kind === "policy-gone" && meaning.index !== undefined) this.#places.delete(meaning.index);
+    if (meaning.kind === "policy-gone") {
+      this.#order.delete(policyKey(meaning.id));
+      if (meaning.index !== undefined) this.#places.delete(meaning.index);
+    }
     if (meaning.kind !== "changed" || meaning.reading.kind !== "record") return;
     const { record, index } = meaning.reading;
-    if (record.kind === "policy" && index !== undefined) {
-      this.#places.put({ index, priority: record.policy.priority });
-    }
+    if (record.kind !== "policy") return;
+    this.#order.learn(policyKey(record.policy));
+    if (index !== undefined) this.#places.put({ index, priority: record.policy.priority });
   }
 
   #changed(change: KernelChange): void {
     if (change.kind === "delete-sa") this.#untold.delete(saKey(change.id));
     else if (change.kind === "delete-policy") this.#untold.delete(policyKey(change.id));
-    else this.#untold.put(change.record);
+    else this.#putDone(change.record);
     if (this.#dialect.namesBySource !== true) return;
     if (change.kind === "delete-sa") this.#sources.delete(saKey(change.id));
     if (change.kind === "put" && change.record.kind === "sa") {
       this.#sources.set(saKey(change.record.sa), change.record.sa.src);
     }
+  }
+
+  #putDone(record: IpsecRecord): void {
+    this.#untold.put(record);
+    if (record.kind === "policy") this.#order.put(policyKey(record.policy));
   }
 
   #follow(heard: Heard): readonly KernelEvent[] {

@@ -98,12 +98,8 @@ export type DumpSource =
     /** Whether the kernel gives the newest first. */
     readonly newestFirst: boolean;
   }
-  /** Names for sysctl(3); each gives messages one after the other. */
-  | {
-    readonly kind: "sysctl";
-    readonly names: readonly (readonly number[])[];
-    readonly newestFirst: boolean;
-  };
+  /** Names for sysctl(3); each gives messages one after the other, in an order that means nothing. */
+  | { readonly kind: "sysctl"; readonly names: readonly (readonly number[])[] };
 
 /** What codecs have to be told of the machine. */
 export interface Surroundings {
@@ -126,7 +122,10 @@ export interface Dialect {
   messageName(type: number): string;
   /** The name of an error number as this system's messages carry it. */
   errnoName(errno: number): string;
-  /** The message within a promiscuous copy; any other one as it is. @throws {DecodeError} */
+  /**
+   * The message to be decoded: within a promiscuous copy, or with what a copy has shown before. Wants every message once,
+   * in their order. @throws {DecodeError}
+   */
   unwrap(message: PfkeyMessage): PfkeyMessage;
   /** What an unwrapped message means. @throws {DecodeError} when it has not the shape that the kernel gives it. */
   decode(message: PfkeyMessage, surroundings: Surroundings): Meaning;

@@ -59,7 +59,7 @@ export function openbsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
     space: SPACE.OPENBSD,
     platform,
     subscriptions: [{ type: M.SADB_X_PROMISC, satype: 1, body: new Uint8Array(), fine: [] }],
-    dump: { kind: "sysctl", names: [SADB_DUMP_NAME, SPD_DUMP_NAME], newestFirst: false },
+    dump: { kind: "sysctl", names: [SADB_DUMP_NAME, SPD_DUMP_NAME] },
     messageName: (type) => nameOf(M, type),
     errnoName: (errno) => errnoName(errno, "bsd"),
     unwrap(message) {
