@@ -1,0 +1,108 @@
+/** Daemons over an OpenBSD kernel in memory, and the other processes of that machine. */
+
+import { PfkeyKernel } from "../../src/daemon/pfkey_kernel.ts";
+import type { Planned, Request } from "../../src/pfkey/dialect.ts";
+import { decodeMessage, encodeMessage, splitMessages } from "../../src/pfkey/message.ts";
+import { openbsdDialect } from "../../src/pfkey/openbsd.ts";
+import { SADB_DUMP_NAME, SPD_DUMP_NAME } from "../../src/pfkey/openbsd_constants.ts";
+import type { KernelChange } from "../../src/ports.ts";
+import type { IpsecRecord } from "../../src/record/record.ts";
+import { contentsOf, type DaemonOptions, DaemonWith } from "./gateways.ts";
+import { FakeKeySocket, FakeOpenbsdKernel, type KernelClock, type OpenbsdOptions } from "./openbsd_kernel.ts";
+import type { World } from "./world.ts";
+
+/** Process ids on that machine. */
+const DAEMON_PID = 4711;
+const IKED_PID = 77;
+/** CLOCK_REALTIME when CLOCK_BOOTTIME is 0. */
+const BOOTED_SECONDS = 1_700_000_000;
+
+/** A process that changes the kernel's SADB and SPD by hand or by IKE. */
+export class Iked {
+  readonly #socket: FakeKeySocket;
+  readonly #dialect;
+  #seq = 0;
+
+  constructor(readonly kernel: FakeOpenbsdKernel, readonly pid = IKED_PID) {
+    this.#socket = kernel.open(pid);
+    this.#dialect = openbsdDialect(kernel.platform.order);
+  }
+
+  /** Carries changes out as `ipsecctl` would. @throws {SyscallError} */
+  change(...changes: readonly KernelChange[]): void {
+    for (const change of changes) {
+      const planned: Planned = this.#dialect.encode(change, { nowSeconds: this.kernel.clock.wallSeconds() });
+      if (!planned.ok) throw new TypeError(planned.reason);
+      for (const request of planned.plan.requests) this.request(request);
+    }
+  }
+
+  /** @returns the errno of the answer. @throws {SyscallError} */
+  request({ type, satype, body }: Pick<Request, "type" | "satype" | "body">): number {
+    const { platform } = this.kernel;
+    const seq = ++this.#seq;
+    this.#socket.send(encodeMessage({ type, satype, seq, pid: this.pid }, body, platform));
+    let errno = -1;
+    for (let received = this.#socket.receive(); received.kind === "data"; received = this.#socket.receive()) {
+      const message = decodeMessage(received.bytes, platform);
+      if (message.seq === seq && message.pid === this.pid) errno = message.errno;
+    }
+    return errno;
+  }
+
+  /** The extensions of an SA or flow, to be sent with a type of the caller's. */
+  bodyOf(record: IpsecRecord): Request {
+    const planned = this.#dialect.encode({ kind: "put", record }, {
+      nowSeconds: this.kernel.clock.wallSeconds(),
+    });
+    if (!planned.ok) throw new TypeError(planned.reason);
+    return planned.plan.requests[0]!;
+  }
+}
+
+/** A back end on that kernel. */
+export function backEndOn(kernel: FakeOpenbsdKernel): PfkeyKernel {
+  return new PfkeyKernel({
+    open: (receiveBufferBytes) => kernel.open(DAEMON_PID, receiveBufferBytes),
+    sysctl: (name) => kernel.sysctl(name),
+    clock: kernel.clock,
+    pid: DAEMON_PID,
+  }, openbsdDialect(kernel.platform.order));
+}
+
+/** What the kernel holds, told by a dump that does not fail. */
+export function recordsIn(kernel: FakeOpenbsdKernel): IpsecRecord[] {
+  const dialect = openbsdDialect(kernel.platform.order);
+  const surroundings = { nowSeconds: kernel.clock.wallSeconds() };
+  return [SADB_DUMP_NAME, SPD_DUMP_NAME].flatMap((name) =>
+    splitMessages(kernel.dump(name), kernel.platform).flatMap((message) => {
+      const meaning = dialect.decode(message, surroundings);
+      return meaning.kind === "dumped" && meaning.reading?.kind === "record" ? [meaning.reading.record] : [];
+    })
+  );
+}
+
+/** One daemon on an OpenBSD machine of its own. */
+export class OpenbsdDaemon extends DaemonWith<PfkeyKernel> {
+  readonly iked: Iked;
+
+  constructor(world: World, options: DaemonOptions, readonly openbsd: FakeOpenbsdKernel) {
+    super(world, options, backEndOn(openbsd));
+    this.iked = new Iked(openbsd);
+    const socket = openbsd.sockets.find(({ fd }) => fd === this.kernel.fd)!;
+    world.network.attach(socket.fd, () => socket.isReadable);
+  }
+
+  contents(): Record<string, string> {
+    return contentsOf(recordsIn(this.openbsd));
+  }
+}
+
+/** A machine in that world. */
+export function openbsdIn(world: World, options: OpenbsdOptions = {}): FakeOpenbsdKernel {
+  const clock: KernelClock = {
+    bootMs: () => world.clock.bootMs(),
+    wallSeconds: () => BOOTED_SECONDS + Math.floor(world.clock.bootMs() / 1000),
+  };
+  return new FakeOpenbsdKernel(clock, options);
+}
