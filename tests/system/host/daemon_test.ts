@@ -99,12 +99,30 @@ test("sasyncd refuses a configuration that others may read", async (place) => {
   assertMatch(stderr, /mode 0640/);
 });
 
-test("sasyncd without mode says that following an interface is not there yet", async (place) => {
-  const file = `${place.folder}/carp.conf`;
-  Deno.writeTextFileSync(file, `interface carp0\npeer 127.0.0.2\nsharedkey 0x${KEY}\n`, { mode: 0o600 });
-  const { code, stderr } = await execute(EXECUTABLE, "-d", "-c", file);
-  assertEquals(code, 1);
-  assertMatch(stderr, /not there yet/);
+test("sasyncd with a carp interface says that this system has none", async (place) => {
+  const file = configure(place, "master");
+  Deno.writeTextFileSync(file, Deno.readTextFileSync(file).replace("mode master", "interface carp0"));
+  for (const args of [["-d"], []]) {
+    const { code, stderr } = await execute(EXECUTABLE, ...args, "-c", file);
+    assertEquals(code, 1);
+    assertMatch(stderr, /interface carp0: this system has no carp\(4\)/);
+  }
+});
+
+test("sasyncd follows an address of this host, and demotes in a file until it is synchronised", async (place) => {
+  const demote = `${place.folder}/demote`;
+  const master = configure(place, "master");
+  const text = Deno.readTextFileSync(master).replace("mode master", "interface lo address 127.0.0.1");
+  Deno.writeTextFileSync(master, text);
+  const slave = configure(place, "slave", `sharedkey 0x${KEY}\ndemote file ${demote} weight 20`);
+  const first = new Daemon(master);
+  await first.waitFor(/INIT -> MASTER: 127\.0\.0\.1 is on lo/);
+  const second = new Daemon(slave);
+  await second.waitFor(/demoted: no session with 127\.0\.0\.1 yet/);
+  await second.waitFor(/not demoted any more: synchronised/);
+  assertEquals(Deno.readTextFileSync(demote), "20\n");
+  for (const daemon of [second, first]) assertEquals((await daemon.end("SIGTERM")).code, 0);
+  assertEquals(Deno.readTextFileSync(demote), "0\n");
 });
 
 test("sasyncd genkey prints a line that is a configuration's", async (place) => {

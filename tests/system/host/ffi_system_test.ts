@@ -1,6 +1,7 @@
 /** Accounts, files, names, interfaces, clock, syslog and start-up in the background, on the real host. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { replaceFile } from "../../../ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "../../../ffi/clock.ts";
 import { adoptReadyFd, reportReady, spawnDetached } from "../../../ffi/daemonise.ts";
 import { openPipe } from "../../../ffi/fd.ts";
@@ -187,6 +188,33 @@ Deno.test({
     assertEquals(await startChild("killed"), { ready: false, code: 137 });
   },
 });
+
+Deno.test("replaceFile() puts a new file in the place of whatever stood there", () =>
+  withFolder((folder) => {
+    const path = `${folder}/demote`;
+    Deno.writeTextFileSync(`${folder}/other`, "untouched");
+    Deno.symlinkSync(`${folder}/other`, path);
+    Deno.symlinkSync(`${folder}/other`, `${path}.new`);
+    for (const text of ["100\n", "0\n"]) {
+      replaceFile(libc, path, text);
+      assertEquals(Deno.readTextFileSync(path), text);
+    }
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).toSorted(), ["demote", "other"]);
+    assertEquals(Deno.readTextFileSync(`${folder}/other`), "untouched");
+    assertEquals(Deno.lstatSync(path).mode! & 0o7777, 0o644);
+  }));
+
+Deno.test("replaceFile() says what it cannot do, and leaves the file as it was", () =>
+  withFolder((folder) => {
+    assertThrows(
+      () => replaceFile(libc, `${folder}/none/demote`, "0"),
+      SyscallError,
+      'none/demote.new": ENOENT',
+    );
+    Deno.mkdirSync(`${folder}/demote`);
+    assertThrows(() => replaceFile(libc, `${folder}/demote`, "0"), SyscallError, 'replace "');
+    assertEquals(Deno.statSync(`${folder}/demote`).isDirectory, true);
+  }));
 
 Deno.test("adoptReadyFd() and setInheritable() refuse a number that is not open", () => {
   assertThrows(() => adoptReadyFd(libc, 999_999), SyscallError, "EBADF");

@@ -122,7 +122,7 @@ Deno.test("Gateway lifts a slave's demotion when its kernel has all that the mas
   await world.run(10_000);
   assertEquals(slave.demoter.told, ["demoted slave 0", `lifted slave ${HELD}`]);
   assertEquals(slave.daemon.log.lines.filter((line) => /demoted|synchronised/.test(line)), [
-    "state: demoted: starting",
+    "state: demoted: no session with 10.0.0.1 yet",
     `state: synchronised with 10.0.0.1: ${HELD} records`,
     "state: not demoted any more: synchronised",
   ]);
