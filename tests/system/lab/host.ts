@@ -24,9 +24,8 @@ export function whatIsMissing(settings: Partial<GuestSettings> = {}): string {
     return "the guest's kernel is for Linux on x86_64";
   }
   if (Deno.uid() !== 0) return "only root can give a guest all files to read";
-  const files = ["/usr/bin/linux.uml", "/usr/lib/ipsec/charon", "/usr/sbin/swanctl"].filter((path) =>
-    !isFile(path)
-  );
+  const programs = ["/usr/bin/linux.uml", "/usr/lib/ipsec/charon", "/usr/sbin/swanctl", "/usr/sbin/ucarp"];
+  const files = [...programs, "/usr/sbin/keepalived"].filter((path) => !isFile(path));
   if (files.length > 0) return `no ${files.join(", ")} (.ci/setup lab installs Debian's packages)`;
   return settings.kernelPfkey ? findKernelPfkey().missing : "";
 }
