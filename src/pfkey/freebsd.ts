@@ -62,6 +62,7 @@ export function freebsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
     name: "freebsd",
     space: SPACE.FREEBSD,
     platform,
+    namesBySource: true,
     subscriptions: SUBSCRIPTIONS,
     // policies come in the order of their priority, and those of one priority oldest first
     dump: { kind: "requests", requests: DUMPS, step: -1, newestFirst: false },

@@ -1,23 +1,37 @@
 /** The records that PF_KEY vectors of Linux and FreeBSD mean. */
 
-import { anyAddress, familyOf, parsePrefix } from "../../src/record/address.ts";
+import { type Address, anyAddress, familyOf, parsePrefix } from "../../src/record/address.ts";
 import { NO_SELECTOR } from "../../src/record/codecs.ts";
-import type { OpaqueAttribute } from "../../src/record/opaque.ts";
+import { type OpaqueAttribute, SPACE } from "../../src/record/opaque.ts";
 import type { Policy } from "../../src/record/policy.ts";
 import type { IpsecRecord } from "../../src/record/record.ts";
-import { type Limits, type Protocol, type Sa, SA_FLAG } from "../../src/record/sa.ts";
+import { type Limits, type Protocol, type Sa, SA_FLAG, type Selector } from "../../src/record/sa.ts";
 import type { PolicyMeaning, SaMeaning } from "../vectors/pfkey_vector.ts";
 import { decodeHex } from "./hex.ts";
 import { addr, sampleCounters, samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "./records.ts";
 
-/** `bitmap` is what the dialect says of one that it cannot read. */
-export function recordOf(
-  meaning: SaMeaning | PolicyMeaning,
-  space: OpaqueAttribute["space"],
-  bitmap: readonly number[] = [],
-): IpsecRecord {
+/** What dialects make of what PF_KEY does not tell. */
+export interface Habits {
+  readonly space: OpaqueAttribute["space"];
+  readonly bitmap: readonly number[];
+  readonly selector: (dst: Address) => Selector;
+}
+
+export const FREEBSD_HABITS: Habits = { space: SPACE.FREEBSD, bitmap: [], selector: () => NO_SELECTOR };
+
+/** Linux gives an SA without a selector the family of its addresses. */
+export const LINUX_HABITS: Habits = {
+  space: SPACE.LINUX,
+  bitmap: [0],
+  selector(dst) {
+    const family = familyOf(dst);
+    return { ...NO_SELECTOR, family, src: anyAddress(family), dst: anyAddress(family) };
+  },
+};
+
+export function recordOf(meaning: SaMeaning | PolicyMeaning, habits: Habits): IpsecRecord {
   return meaning.kind === "sa"
-    ? { kind: "sa", sa: saOf(meaning, space, bitmap) }
+    ? { kind: "sa", sa: saOf(meaning, habits) }
     : { kind: "policy", policy: policyOf(meaning) };
 }
 
@@ -27,7 +41,7 @@ export function compact(record: IpsecRecord): unknown {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
 }
 
-function saOf(m: SaMeaning, space: OpaqueAttribute["space"], bitmap: readonly number[]): Sa {
+function saOf(m: SaMeaning, { space, bitmap, selector }: Habits): Sa {
   const { encryption, integrity, aead, compression, encapsulation } = m;
   return sampleSa({
     src: addr(m.src),
@@ -36,7 +50,7 @@ function saOf(m: SaMeaning, space: OpaqueAttribute["space"], bitmap: readonly nu
     spi: m.spi,
     mode: m.mode,
     reqid: m.reqid,
-    selector: NO_SELECTOR,
+    selector: selector(addr(m.dst)),
     encryption: encryption && { id: encryption.id, ...key(encryption.key) },
     integrity: integrity && { id: integrity.id, ...key(integrity.key), icvBits: integrity.icvBits },
     aead: aead && { id: aead.id, ...key(aead.key), icvBits: aead.icvBits },

@@ -14,6 +14,7 @@ import {
   NLMSG_ERROR,
   readAttributes,
   splitDatagram,
+  writeAttribute,
   writeMessage,
 } from "../../src/layout/netlink.ts";
 import { Reader } from "../../src/layout/reader.ts";
@@ -114,7 +115,7 @@ export class FakeXfrm {
       case xfrm.XFRM_MSG_UPDPOLICY:
         return this.#putPolicy(body, pid);
       case xfrm.XFRM_MSG_DELPOLICY:
-        return this.#deletePolicy(body);
+        return this.#deletePolicy(body, pid);
       default:
         throw new TypeError(`Fake has no message ${type}`);
     }
@@ -155,11 +156,15 @@ export class FakeXfrm {
     return 0;
   }
 
-  #deletePolicy(body: Uint8Array): number {
+  #deletePolicy(body: Uint8Array, pid: number): number {
     const key = namePolicy(body, xfrmUserpolicyId);
-    const before = this.policies.length;
-    this.policies = this.policies.filter((policy) => policy.key !== key);
-    return before === this.policies.length ? ENOENT : 0;
+    const found = this.policies.find((policy) => policy.key === key);
+    if (found === undefined) return ENOENT;
+    this.policies = this.policies.filter((policy) => policy !== found);
+    const writer = new Writer().bytes(body);
+    writeAttribute(writer, xfrm.XFRMA_POLICY, found.body.subarray(0, xfrmUserpolicyInfo.size));
+    this.notify(xfrm.XFRM_MSG_DELPOLICY, writer.finish(), pid);
+    return 0;
   }
 
   /** The newest state whose mark matches, as __xfrm_state_lookup finds it. */

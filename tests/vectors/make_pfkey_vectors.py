@@ -417,7 +417,7 @@ def linux_sas(v, d):
               linux_dump(d, 0x1000 + n, number, 12, key(length), key(16), seq=1),
               record=sa_record(0x1000 + n, integrity=integrity(iana, key(length), icv), **cbc, **age))
     v.add(d, "ESP with SHA2-256, whose truncation nobody tells",
-          linux_dump(d, 0x1008, 5, 12, key(32), key(16)), refused="",
+          linux_dump(d, 0x1008, 5, 12, key(32), key(16)), refused="truncation of HMAC-SHA-256",
           assumed=sa_record(0x1008, integrity=integrity(12, key(32), 96), **cbc, **age))
     for name, number, iana, length in (("AES-CTR", 13, 13, 20), ("3DES", 3, 3, 24), ("CAST", 6, 6, 16),
                                        ("BLOWFISH", 7, 7, 16), ("CAMELLIA", 22, 23, 32), ("DES", 2, 2, 8)):
@@ -443,16 +443,29 @@ def linux_sas(v, d):
     v.add(d, "flags", linux_dump(d, 0x1036, 3, 12, key(20), key(16), flags=0xe0000000),
           record=sa_record(0x1036, flags=["NO_PMTU_DISC", "DECAP_DSCP", "NO_ECN"], **cbc, **sha, **age))
     v.add(d, "larval", linux_dump(d, 0x1037, state=LARVAL, replay=0, mode=TRANSPORT, reqid=0), reading="none")
-    v.add(d, "AEAD: no algorithm and no key", linux_dump(d, 0x1038), refused="")
-    v.add(d, "AES-CMAC, or another integrity that PF_KEY has no number for", linux_dump(d, 0x1039, 0, 12, None, key(16)),
-          refused="")
-    v.add(d, "a dead one, as an UPDATE shows what it has thrown away",
+    v.add(d, "AEAD: no algorithm and no key", linux_dump(d, 0x1038), refused="does not tell its encryption")
+    v.add(d, "AES-CMAC, or another integrity that PF_KEY has no number for",
+          linux_dump(d, 0x1039, 0, 12, key(16), key(16)), refused="does not tell its integrity")
+    v.add(d, "ESP without integrity", linux_dump(d, 0x103e, 0, 12, None, key(16)),
+          record=sa_record(0x103e, **cbc, **age))
+    v.add(d, "AH of which nothing is told", linux_dump(d, 0x103f, satype=AH), refused="does not tell its integrity")
+    v.add(d, "a window of 0, which may stand for ESN", linux_dump(d, 0x1040, 3, 12, key(20), key(16), replay=0),
+          refused="replay window of 0", assumed=sa_record(0x1040, reqid=7, ageSeconds=100, **cbc, **sha))
+    v.add(d, "a selector of its own", linux_dump(d, 0x1041, 3, 12, key(20), key(16),
+                                                 proxy=d.address(E_PROXY, "10.1.0.0", prefix=16)),
+          refused="whole of the SA's selector")
+    v.add(d, "a selector of its own, from its source", linux_dump(d, 0x1042, 3, 12, key(20), key(16), proxy=None),
+          refused="whole of the SA's selector")
+    v.add(d, "a dead one, as UPDATE shows what it has thrown away",
           linux_dump(d, 0x103a, 3, 12, key(20), key(16), state=DEAD, kind=UPDATE))
-    v.add(d, "keys that are all zero", linux_dump(d, 0x103b, 3, 12, bytes(20), bytes(16)), refused="")
+    v.add(d, "keys that are all zero", linux_dump(d, 0x103b, 3, 12, bytes(20), bytes(16)),
+          refused="does not show its keys")
     v.add(d, "BEET", linux_dump(d, 0x103c, 3, 12, key(20), key(16), mode=BEET_OR_TCPMD5,
-                                proxy=d.address(E_PROXY, "10.1.0.1")), refused="")
+                                proxy=d.address(E_PROXY, "10.1.0.1")), refused="mode 3 cannot")
     v.add(d, "with a security context", linux_dump(
-        d, 0x103d, 3, 12, key(20), key(16), more=(d.ext(E_SEC_CTX, d.pack("BBH", 1, 1, 6) + b"a:b:c\0"),)))
+        d, 0x103d, 3, 12, key(20), key(16), more=(d.ext(E_SEC_CTX, d.pack("BBH", 1, 1, 6) + b"a:b:c\0"),)),
+          record=sa_record(0x103d, **cbc, **sha, **age, opaque=[dict(
+              type=8, critical=True, value=(d.pack("HHBBH", 14, 8, 1, 1, 6) + b"a:b:c\0").hex())]))
 
 
 def linux_policies(v, d):
@@ -484,14 +497,23 @@ def linux_policies(v, d):
         record=policy_record(1, *net4, ageSeconds=100, usedSeconds=10, priority=2000,
                              templates=[template(50, 0, reqid=3)], hard=dict(addSeconds=3600, useSeconds=60)))
     spd("policy with a BEET request, which has no addresses", OUT,
-        requests=[d.request(50, BEET_OR_TCPMD5, UNIQUE, 7)], refused="")
+        requests=[d.request(50, BEET_OR_TCPMD5, UNIQUE, 7)], refused="mode 3 cannot")
     spd("policy with a reqid that is out of reach", OUT,
-        requests=[d.request(50, TUNNEL, UNIQUE, 0x4000, SRC4, DST4)], refused="")
+        requests=[d.request(50, TUNNEL, UNIQUE, 0x4000, SRC4, DST4)],
+        record=policy_record(1, *net4, ageSeconds=100, priority=2000,
+                             templates=[template(50, 1, SRC4, DST4, 0x4000)]))
+    spd("policy with a tunnel of another family", OUT, nets=net6,
+        requests=[d.request(50, TUNNEL, UNIQUE, 7, SRC4, DST4)], refused="inner packets are of another family")
 
 
 def linux_messages(v, d):
     ends = d.ends()
-    v.add(d, "ADD by another process, with its keys", linux_dump(d, 0x2000, 3, 12, key(20), key(16), kind=ADD, seq=5))
+    shown = sa_record(0x2000, reqid=7, ageSeconds=100, replayWindow=32, encryption=cipher(12, key(16)),
+                      integrity=integrity(2, key(20), 96))
+    v.add(d, "ADD by another process, with its keys", linux_dump(d, 0x2000, 3, 12, key(20), key(16), kind=ADD, seq=5),
+          record=shown)
+    v.add(d, "UPDATE of a larval one", linux_dump(d, 0x2000, 3, 12, key(20), key(16), kind=UPDATE, seq=5), record=shown)
+    v.add(d, "the answer to GET", linux_dump(d, 0x2000, 3, 12, key(20), key(16), kind=GET, seq=5), reading="answer")
     v.add(d, "reply to GETSPI", linux_dump(d, 0x2001, state=LARVAL, replay=0, kind=GETSPI, seq=12))
     v.add(d, "DELETE", linux_dump(d, 0x2000, 3, 12, kind=DELETE, seq=6))
     v.add(d, "FLUSH of all", d.message(FLUSH, 0, seq=1, pid=4711))
