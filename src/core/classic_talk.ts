@@ -49,8 +49,8 @@ export class ClassicTalk {
   /** Own role as the peer knows it, or will when it asks. */
   #toldRole: Role | undefined;
   #openedMs = -Infinity;
-  /** When to see whether this node is master and gives a snapshot. */
-  #snapshotsMs: number[] = [];
+  /** When to see whether this node is master and gives a snapshot; Infinity: not planned. */
+  #snapshotMs = Infinity;
   /** The node takes this peer's data. */
   #following = false;
   #answeredMs = -Infinity;
@@ -64,7 +64,7 @@ export class ClassicTalk {
 
   /** When `tick` has something to do; Infinity: never. */
   get dueMs(): number {
-    return Math.min(this.#taker.dueMs, ...this.#snapshotsMs);
+    return Math.min(this.#taker.dueMs, this.#snapshotMs);
   }
 
   /** There is a new connection. Who has dialled it says its state; the other side waits to be asked. */
@@ -87,7 +87,7 @@ export class ClassicTalk {
   /** There is no connection any more, and the node knows that. */
   closed(): void {
     this.#following = false;
-    this.#snapshotsMs = [];
+    this.#snapshotMs = Infinity;
     this.#taker.forget();
     this.#giver.forget();
   }
@@ -95,8 +95,8 @@ export class ClassicTalk {
   /** Time goes by. */
   tick(nowMs: number): void {
     this.#taker.tick(nowMs);
-    if (!this.#snapshotsMs.some((atMs) => nowMs >= atMs)) return;
-    this.#snapshotsMs = this.#snapshotsMs.filter((atMs) => nowMs < atMs);
+    if (nowMs < this.#snapshotMs) return;
+    this.#snapshotMs = Infinity;
     // another master would answer each message, and one whose mode is locked would take the answers for a failure
     if (this.#port.role() !== "MASTER" || this.#peerRole === "MASTER") return;
     this.#port.tell({ type: "want", identities: [] }, nowMs);
@@ -143,8 +143,9 @@ export class ClassicTalk {
     }
   }
 
+  /** One for all reasons that come in this time: the original would give several. */
   #planSnapshot(nowMs: number): void {
-    this.#snapshotsMs.push(nowMs + SNAPSHOT_MS);
+    this.#snapshotMs = nowMs + SNAPSHOT_MS;
   }
 
   #sayRole(): void {

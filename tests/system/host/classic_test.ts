@@ -133,6 +133,7 @@ test("sasyncd as slave reads the connection that an original has accepted, thoug
   await daemon.waitFor(/connected, classic protocol/);
   await peer.do("");
   await daemon.waitFor(/synchronised with 127.0.0.1: 3 records/);
+  await peer.waitFor("> ENDSNAP", 2);
   await daemon.end("SIGTERM");
   assertEquals(await peer.end(), 0);
   assertGolden("both_dial_slave", peer);

@@ -287,14 +287,17 @@ Deno.test("ClassicTalk says what an error of the peer was, and does nothing", ()
   assertEquals(new Conversation().hear({ type: "error", cause: 1 }), ["detail: answers with error 1"]);
 });
 
-Deno.test("ClassicTalk asks the node for a snapshot two seconds after each connection, as master", () => {
+Deno.test("ClassicTalk asks the node for a snapshot two seconds after the last connection, as master", () => {
   const talk = new Conversation();
   talk.open(false);
-  talk.nowMs += 500;
-  talk.open(true);
-  talk.done;
-  assertEquals(talk.wait(1500), [], "a slave gives none");
+  assertEquals(talk.wait(SNAPSHOT_MS), [], "a slave gives none");
   talk.role = "MASTER";
+  assertEquals(talk.wait(SNAPSHOT_MS), [], "and who becomes master later has to be told first");
+  talk.open(false);
+  talk.nowMs += 500;
+  talk.open(false);
+  assertEquals(talk.talk.dueMs, talk.nowMs + SNAPSHOT_MS);
+  assertEquals(talk.wait(1500), []);
   assertEquals(talk.wait(500), ["want"]);
   assertEquals(talk.talk.dueMs, Infinity);
 });
