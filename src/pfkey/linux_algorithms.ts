@@ -78,10 +78,14 @@ function readCipher(encrypt: number, key: KeyExtension | undefined): Cipher {
 
 function cipherKey(key: KeyExtension | undefined, isNull: boolean): Pick<Cipher, "keyBits" | "key"> {
   const given = key ?? NO_KEY;
-  if (!isNull && given.key.every((byte) => byte === 0)) {
+  if (!isNull && (given.bits === 0 || isBlank(given.key))) {
     throw new Refusal("the kernel does not show its keys, nothing can be copied");
   }
   return { keyBits: given.bits, key: given.key };
+}
+
+function isBlank(key: Uint8Array): boolean {
+  return key.length > 0 && key.every((byte) => byte === 0);
 }
 
 /** @throws {Refusal} for what PF_KEY would install in another form than the record has. */
@@ -92,8 +96,12 @@ export function numbersOf(
   if (aead !== undefined) {
     throw new Refusal(`AEAD ${algorithmName(ENCR, aead.id)} cannot be expressed by Linux PF_KEY`);
   }
-  if (protocol === PROTOCOL.IPCOMP) {
-    if (compression === undefined) throw new Refusal("IPCOMP without a compression algorithm");
+  if ((protocol === PROTOCOL.IPCOMP) !== (compression !== undefined)) {
+    throw new Refusal("compression goes with IPCOMP and nothing else");
+  }
+  if (encryption !== undefined && protocol !== PROTOCOL.ESP) throw new Refusal("encryption without ESP");
+  if (compression !== undefined) {
+    if (integrity !== undefined) throw new Refusal("IPCOMP with an integrity algorithm");
     return { auth: 0, encrypt: compressions.toKernel(compression.id).number };
   }
   const auth = integrity === undefined ? 0 : authOf(integrity, assume.truncation);
@@ -126,5 +134,6 @@ export function addKeys(writer: ExtensionWriter, { protocol, encryption, integri
 
 function addCheckedKey(writer: ExtensionWriter, type: number, { keyBits, key }: Cipher): void {
   if (key.length * 8 !== keyBits) throw new Refusal(`key of ${key.length} bytes for ${keyBits} bits`);
+  if (isBlank(key)) throw new Refusal("a key of zeros would look as if the kernel did not show it");
   addKey(writer, type, key);
 }
