@@ -13,8 +13,6 @@ const LAST_RETRY_MS = 10_000;
 /** The orders, as the log tells of them. */
 const WORDS = { active: "active", passive: "passive", left: "left to itself" } as const;
 
-const NOTHING_READY: ReadonlyMap<Fd, Readiness> = new Map();
-
 export class IkeSwitch {
   #order: IkeOrder | undefined;
   #isTrying = false;
@@ -53,7 +51,7 @@ export class IkeSwitch {
   }
 
   /** Does what is due and what descriptors are ready for. @returns when to be called again at the latest. */
-  tick(nowMs: number, ready = NOTHING_READY): number {
+  tick(nowMs: number, ready: ReadonlyMap<Fd, Readiness>): number {
     const order = this.#order;
     if (order === undefined || !this.#isTrying && nowMs < this.#atMs) return this.#atMs;
     try {

@@ -46,6 +46,22 @@ withFolder("connect() waits for nobody", (folder) => {
   assertThrows(() => doors.connect(`${folder}/file`), SyscallError, "ECONNREFUSED");
 });
 
+withFolder("connect() tells when too many wait there", (folder) => {
+  using _listener = Deno.listen({ transport: "unix", path: `${folder}/s` });
+  const streams: { close(): void }[] = [];
+  try {
+    assertThrows(
+      () => {
+        for (let i = 0; i < 10_000; i++) streams.push(doors.connect(`${folder}/s`));
+      },
+      SyscallError,
+      "EAGAIN",
+    );
+  } finally {
+    for (const stream of streams) stream.close();
+  }
+});
+
 withFolder("writeFifo() writes to who reads, and waits for nobody", async (folder) => {
   const path = `${folder}/fifo`;
   must("mkfifo", path);
