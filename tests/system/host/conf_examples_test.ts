@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Config } from "../../../src/config/config.ts";
+import { formatAddress } from "../../../src/record/address.ts";
 import { HEX_KEY, mistakesOf, parseWith } from "../../fakes/config.ts";
 
 const KEY_FILES = { "/etc/sasyncd.key": `${HEX_KEY}\n` };
@@ -10,15 +11,25 @@ function readExample(name: string): string {
   return Deno.readTextFileSync(new URL(`../../../conf/${name}`, import.meta.url));
 }
 
-function summarize({ mode, skipSlave, interface: carp, peers, shared, control }: Config) {
-  return { mode, skipSlave, carp, peers: peers.map(({ target }) => target), shared: shared.length, control };
+function summarize({ mode, skipSlave, interface: name, virtualAddress, peers, shared, control }: Config) {
+  const address = virtualAddress && formatAddress(virtualAddress);
+  return {
+    mode,
+    skipSlave,
+    name,
+    address,
+    peers: peers.map(({ target }) => target),
+    shared: shared.length,
+    control,
+  };
 }
 
 Deno.test("conf/sasyncd.conf parses", () => {
   assertEquals(summarize(parseWith(readExample("sasyncd.conf"), KEY_FILES)), {
-    mode: "master",
+    mode: undefined,
     skipSlave: false,
-    carp: undefined,
+    name: "eth0",
+    address: "203.0.113.1",
     peers: ["192.0.2.2"],
     shared: 1,
     control: "none",
@@ -27,9 +38,10 @@ Deno.test("conf/sasyncd.conf parses", () => {
 
 Deno.test("conf/sasyncd.toml parses", () => {
   assertEquals(summarize(parseWith(readExample("sasyncd.toml"), KEY_FILES, "sasyncd.toml")), {
-    mode: "master",
+    mode: undefined,
     skipSlave: false,
-    carp: undefined,
+    name: "eth0",
+    address: "203.0.113.1",
     peers: ["192.0.2.2", "192.0.2.3"],
     shared: 2,
     control: "none",
@@ -42,7 +54,8 @@ Deno.test("conf/sasyncd-openbsd.conf parses once it has a key, and not before", 
   assertEquals(summarize(parseWith(text.replace("#sharedkey 0x...", `sharedkey ${HEX_KEY}`))), {
     mode: undefined,
     skipSlave: true,
-    carp: "carp0",
+    name: "carp0",
+    address: undefined,
     peers: ["192.0.2.2"],
     shared: 0,
     control: "isakmpd",
