@@ -5,7 +5,7 @@ import type { Meaning, Planned, Reading } from "../pfkey/dialect.ts";
 import { decodeMessage, encodeMessage } from "../pfkey/message.ts";
 import { openbsdDialect } from "../pfkey/openbsd.ts";
 import { OPENBSD_MESSAGES } from "../pfkey/openbsd_constants.ts";
-import { satypeOf } from "../pfkey/openbsd_sa.ts";
+import { satypeOf } from "../pfkey/openbsd_identity.ts";
 import { identityOfPolicy, identityOfSa } from "../record/record.ts";
 import type { RawEncoded, RawMeaning, RawMessages } from "./raw_messages.ts";
 

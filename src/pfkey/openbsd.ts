@@ -22,15 +22,8 @@ import {
 import { OPENBSD_EXT, OPENBSD_MESSAGES, SADB_DUMP_NAME, SPD_DUMP_NAME } from "./openbsd_constants.ts";
 import { RequestCopies } from "./openbsd_copies.ts";
 import { readFlow, readFlowIdentity, writeFlow, writeFlowIdentity } from "./openbsd_flow.ts";
-import {
-  protocolOf,
-  readIdentityOf,
-  readRdomain,
-  readSa,
-  satypeOf,
-  writeSa,
-  writeSaIdentity,
-} from "./openbsd_sa.ts";
+import { protocolOf, readRdomain, readSaIdentity, satypeOf, writeSaIdentity } from "./openbsd_identity.ts";
+import { readSa, writeSa } from "./openbsd_sa.ts";
 import { orReason } from "./refusal.ts";
 
 const M = OPENBSD_MESSAGES;
@@ -133,7 +126,7 @@ function saGone(
   platform: Platform,
   expired: boolean,
 ): Meaning {
-  const id = readIdentityOf(message, extensions, platform);
+  const id = readSaIdentity(message, extensions, platform);
   return id === undefined ? IGNORE : { kind: "sa-gone", id, expired };
 }
 

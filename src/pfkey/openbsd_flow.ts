@@ -1,7 +1,6 @@
 /** ADDFLOW's extensions, and those of a dump of the SPD ↔ the portable policy. */
 
 import { type Address, anyAddress, familyOf, isAnyAddress } from "../record/address.ts";
-import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import {
   ACTION,
   DIRECTION,
@@ -13,7 +12,7 @@ import {
 } from "../record/policy.ts";
 import { type Limits, MODE, NO_MARK, type Selector } from "../record/sa.ts";
 import type { Reading } from "./dialect.ts";
-import { addAddress, readAddress, SADB_EXT } from "./extensions.ts";
+import { readAddress, SADB_EXT } from "./extensions.ts";
 import {
   type Extensions,
   ExtensionWriter,
@@ -22,8 +21,8 @@ import {
   readExtensions,
 } from "./message.ts";
 import { FLOW_DIRECTION, FLOW_TYPE, OPENBSD_EXT, SADB_X_POLICYFLAGS_POLICY } from "./openbsd_constants.ts";
-import { addOpaques, decoded, opaqueOf, readOpaque, sortByType } from "./openbsd_opaque.ts";
-import { protocolOf, satypeOf } from "./openbsd_sa.ts";
+import { addHost, protocolOf, satypeOf } from "./openbsd_identity.ts";
+import { addOpaques, opaqueOf, openbsdValue, readOpaque, sortByType } from "./openbsd_opaque.ts";
 import { addFlowSet, type FlowSet, readFlowSet } from "./openbsd_selector.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -232,14 +231,9 @@ function hasLimit(limits: Limits): boolean {
 function typeOf({ action, opaque }: Policy, template: Template | undefined): number {
   if (action === ACTION.BLOCK) return FLOW_TYPE.SADB_X_FLOW_TYPE_DENY;
   if (template === undefined) return FLOW_TYPE.SADB_X_FLOW_TYPE_BYPASS;
-  const exact = exactType(opaque);
+  const exact = openbsdValue(opaque, SADB_X_EXT_FLOW_TYPE, (reader) => reader.u8());
   const rows = PROTECTING.filter(({ optional }) => optional === template.optional);
   return (rows.find(({ type }) => type === exact) ?? rows.find(({ byDefault }) => byDefault))!.type; // each has one
-}
-
-function exactType(opaque: readonly OpaqueAttribute[]): number | undefined {
-  const found = opaque.find(({ space, type }) => space === SPACE.OPENBSD && type === SADB_X_EXT_FLOW_TYPE);
-  return found && decoded(SADB_X_EXT_FLOW_TYPE, found.value, (reader) => reader.u8());
 }
 
 function addEndpoints(writer: ExtensionWriter, direction: number, { src, dst }: Template): void {
@@ -249,5 +243,5 @@ function addEndpoints(writer: ExtensionWriter, direction: number, { src, dst }: 
 }
 
 function addEndpoint(writer: ExtensionWriter, type: number, address: Address): void {
-  if (!isAnyAddress(address)) addAddress(writer, type, { address, port: 0, proto: 0, prefixlen: 0 });
+  if (!isAnyAddress(address)) addHost(writer, type, address);
 }

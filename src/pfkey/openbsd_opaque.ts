@@ -147,8 +147,18 @@ function addUnknown(writer: ExtensionWriter, type: number, value: Uint8Array): v
   addOpaque(writer, type, value.subarray(1));
 }
 
+/** What the attribute of that number says; undefined when it is missing. @throws {Refusal} when it is malformed. */
+export function openbsdValue<T>(
+  opaque: readonly OpaqueAttribute[],
+  type: number,
+  read: (reader: Reader) => T,
+): T | undefined {
+  const found = opaque.find((attribute) => attribute.space === SPACE.OPENBSD && attribute.type === type);
+  return found && decoded(type, found.value, read);
+}
+
 /** Reads an attribute's value, which came from a peer. @throws {Refusal} when it has not the shape it should have. */
-export function decoded<T>(type: number, value: Uint8Array, read: (reader: Reader) => T): T {
+function decoded<T>(type: number, value: Uint8Array, read: (reader: Reader) => T): T {
   const reader = new Reader(value, `attribute ${type}`, "big");
   try {
     const result = read(reader);

@@ -3,14 +3,12 @@
 import type { ValuesOf } from "../layout/layout.ts";
 import { anyAddress, equalBytes, familyOf } from "../record/address.ts";
 import { NO_SELECTOR } from "../record/codecs.ts";
-import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
+import type { OpaqueAttribute } from "../record/opaque.ts";
 import {
   type Encapsulation,
   type Limits,
   MODE,
-  NO_MARK,
   PROTOCOL,
-  type Protocol,
   type Sa,
   SA_DIRECTION,
   SA_FLAG,
@@ -21,12 +19,10 @@ import {
 } from "../record/sa.ts";
 import type { Reading } from "./dialect.ts";
 import {
-  addAddress,
   addLifetime,
   addSa,
   readAddress,
   readStruct,
-  requireAddress,
   requireStruct,
   SADB_EXT,
   SADB_SASTATE,
@@ -46,13 +42,12 @@ import {
   FLOW_TYPE,
   OPENBSD_EXT,
   OPENBSD_SAFLAGS,
-  OPENBSD_SATYPE,
   sadbXCounter,
-  sadbXRdomain,
   sadbXReplay,
   sadbXUdpencap,
 } from "./openbsd_constants.ts";
-import { addOpaques, decoded, opaqueOf, readOpaque, sortByType } from "./openbsd_opaque.ts";
+import { addHost, addRdomain, readRdomain, readSaIdentity } from "./openbsd_identity.ts";
+import { addOpaques, opaqueOf, openbsdValue, readOpaque, sortByType } from "./openbsd_opaque.ts";
 import { addFlowSet, type FlowSet, hasFlowSet, isEverything, readFlowSet } from "./openbsd_selector.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -61,6 +56,8 @@ type SadbSa = ValuesOf<typeof sadbSa>;
 const { SADB_SAFLAGS_PFS, SADB_X_SAFLAGS_TUNNEL, SADB_X_SAFLAGS_UDPENCAP, SADB_X_SAFLAGS_ESN } =
   OPENBSD_SAFLAGS;
 const KNOWN_SAFLAGS = SADB_SAFLAGS_PFS | SADB_X_SAFLAGS_TUNNEL | SADB_X_SAFLAGS_UDPENCAP | SADB_X_SAFLAGS_ESN;
+
+const { SADB_X_EXT_RDOMAIN } = OPENBSD_EXT;
 
 /** Flags of a record that OpenBSD honours, or that only say how Linux keeps the SA. */
 const KNOWN_FLAGS = SA_FLAG.ESN | SA_FLAG.AF_UNSPEC | SA_FLAG.LONG_REPLAY;
@@ -72,49 +69,10 @@ const ESP_IN_UDP = 2;
 const LONGEST_WINDOW = 64;
 const ALL_SEEN = 0xffffffff;
 
-const PROTOCOLS: ReadonlyMap<number, Protocol> = new Map([
-  [OPENBSD_SATYPE.SADB_SATYPE_AH, PROTOCOL.AH],
-  [OPENBSD_SATYPE.SADB_SATYPE_ESP, PROTOCOL.ESP],
-  [OPENBSD_SATYPE.SADB_X_SATYPE_IPCOMP, PROTOCOL.IPCOMP],
-]);
-
-/** The protocol of a type of SA; undefined for one that is not synchronised. */
-export function protocolOf(satype: number): Protocol | undefined {
-  return PROTOCOLS.get(satype);
-}
-
-/** @throws {Refusal} */
-export function satypeOf(protocol: number): number {
-  const found = [...PROTOCOLS].find(([, candidate]) => candidate === protocol);
-  if (found === undefined) throw new Refusal(`protocol ${protocol}`);
-  return found[0];
-}
-
-/** The SA that a message names; undefined for a protocol that is not synchronised. @throws {DecodeError} */
-export function readIdentityOf(
-  { satype }: PfkeyMessage,
-  extensions: Extensions,
-  platform: Platform,
-): SaIdentity | undefined {
-  const protocol = protocolOf(satype);
-  if (protocol === undefined) return undefined;
-  const { spi } = requireStruct(extensions, SADB_EXT.SADB_EXT_SA, sadbSa, platform);
-  const dst = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_DST, platform).address;
-  return { dst, protocol, spi, mark: NO_MARK, rdomain: readRdomain(extensions, platform)?.dom1 ?? 0 };
-}
-
-/** X_RDOMAIN. @throws {DecodeError} */
-export function readRdomain(
-  extensions: Extensions,
-  platform: Platform,
-): ValuesOf<typeof sadbXRdomain> | undefined {
-  return readStruct(extensions, OPENBSD_EXT.SADB_X_EXT_RDOMAIN, sadbXRdomain, platform);
-}
-
 /** The SA that a message shows whole: in a dump, an answer to GET, or a copy of ADD. @throws {DecodeError} */
 export function readSa(message: PfkeyMessage, nowSeconds: number, platform: Platform): Reading {
   const extensions = readExtensions(message.body, platform);
-  const id = readIdentityOf(message, extensions, platform);
+  const id = readSaIdentity(message, extensions, platform);
   if (id === undefined) return { kind: "none" };
   const head = requireStruct(extensions, SADB_EXT.SADB_EXT_SA, sadbSa, platform);
   if (head.state === SADB_SASTATE.LARVAL) return { kind: "none" };
@@ -235,7 +193,7 @@ function ownAttributes(
       ? [opaqueOf(SADB_EXT.SADB_EXT_SA, false, Uint8Array.of(0, 0, 0, SADB_SAFLAGS_PFS))]
       : []),
     ...(inner !== rdomain
-      ? [opaqueOf(OPENBSD_EXT.SADB_X_EXT_RDOMAIN, true, Uint8Array.of(inner >> 8, inner & 0xff))]
+      ? [opaqueOf(SADB_X_EXT_RDOMAIN, true, Uint8Array.of(inner >> 8, inner & 0xff))]
       : []),
   ];
 }
@@ -262,21 +220,8 @@ export function writeSa(sa: Sa, nowSeconds: number, platform: Platform): Uint8Ar
     const port = peerPort(sa, sa.encapsulation);
     writer.add(OPENBSD_EXT.SADB_X_EXT_UDPENCAP, (w) => sadbXUdpencap.write(w, { port }));
   }
-  addRdomain(writer, sa);
-  addOpaques(writer, sa.opaque, [SADB_EXT.SADB_EXT_SA, OPENBSD_EXT.SADB_X_EXT_RDOMAIN]);
-  return writer.finish();
-}
-
-/** The extensions that name an SA: of DELETE and GET. @throws {RangeError} */
-export function writeSaIdentity(
-  { spi, dst, rdomain }: SaIdentity,
-  platform: Platform,
-): Uint8Array<ArrayBuffer> {
-  const writer = new ExtensionWriter(platform);
-  const { MATURE: state } = SADB_SASTATE;
-  addSa(writer, { spi, replay: 0, state, auth: 0, encrypt: 0, flags: 0 });
-  addHost(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, dst);
-  addRdomain(writer, { rdomain, opaque: [] });
+  addRdomain(writer, sa.rdomain, openbsdValue(sa.opaque, SADB_X_EXT_RDOMAIN, (r) => r.u16be()) ?? sa.rdomain);
+  addOpaques(writer, sa.opaque, [SADB_EXT.SADB_EXT_SA, SADB_X_EXT_RDOMAIN]);
   return writer.finish();
 }
 
@@ -307,27 +252,8 @@ function safFlags({ mode, flags, encapsulation, opaque }: Sa): number {
     ((flags & SA_FLAG.ESN) !== 0 ? SADB_X_SAFLAGS_ESN : 0);
 }
 
-function openbsdValue<T>(
-  opaque: readonly OpaqueAttribute[],
-  type: number,
-  read: Parameters<typeof decoded<T>>[2],
-): T | undefined {
-  const found = opaque.find((attribute) => attribute.space === SPACE.OPENBSD && attribute.type === type);
-  return found && decoded(type, found.value, read);
-}
-
 function addGivenLimits(writer: ExtensionWriter, type: number, limits: Limits): void {
   if (Object.values(limits).some((limit) => limit !== undefined)) addLimits(writer, type, limits);
-}
-
-function addHost(writer: ExtensionWriter, type: number, address: Uint8Array): void {
-  addAddress(writer, type, { address, port: 0, proto: 0, prefixlen: 0 });
-}
-
-function addRdomain(writer: ExtensionWriter, { rdomain, opaque }: Pick<Sa, "rdomain" | "opaque">): void {
-  const inner = openbsdValue(opaque, OPENBSD_EXT.SADB_X_EXT_RDOMAIN, (reader) => reader.u16be()) ?? rdomain;
-  if (rdomain === 0 && inner === 0) return;
-  writer.add(OPENBSD_EXT.SADB_X_EXT_RDOMAIN, (w) => sadbXRdomain.write(w, { dom1: rdomain, dom2: inner }));
 }
 
 /**

@@ -10,9 +10,10 @@ import {
   maskAddress,
 } from "../record/address.ts";
 import type { Selector } from "../record/sa.ts";
-import { addAddress, readStruct, requireAddress, requireStruct } from "./extensions.ts";
+import { readStruct, requireAddress, requireStruct } from "./extensions.ts";
 import type { Extensions, ExtensionWriter, Platform } from "./message.ts";
 import { FLOW_DIRECTION, OPENBSD_EXT, sadbProtocol } from "./openbsd_constants.ts";
+import { addHost } from "./openbsd_identity.ts";
 import { Refusal } from "./refusal.ts";
 
 /** What the extensions say. */
@@ -97,10 +98,10 @@ export function addFlowSet(
   addProtocol(writer, ext.SADB_X_EXT_FLOW_TYPE, { proto: type, direction, flags });
   addProtocol(writer, ext.SADB_X_EXT_PROTOCOL, { proto: selector.protocol, direction: 0, flags: 0 });
   const { src, srcBits, srcPort, srcPortMask, dst, dstBits, dstPort, dstPortMask } = selector;
-  addEnd(writer, ext.SADB_X_EXT_SRC_FLOW, src, srcPort);
-  addEnd(writer, ext.SADB_X_EXT_SRC_MASK, maskOf(src, srcBits), srcPortMask);
-  addEnd(writer, ext.SADB_X_EXT_DST_FLOW, dst, dstPort);
-  addEnd(writer, ext.SADB_X_EXT_DST_MASK, maskOf(dst, dstBits), dstPortMask);
+  addHost(writer, ext.SADB_X_EXT_SRC_FLOW, src, srcPort);
+  addHost(writer, ext.SADB_X_EXT_SRC_MASK, maskOf(src, srcBits), srcPortMask);
+  addHost(writer, ext.SADB_X_EXT_DST_FLOW, dst, dstPort);
+  addHost(writer, ext.SADB_X_EXT_DST_MASK, maskOf(dst, dstBits), dstPortMask);
 }
 
 function addProtocol(
@@ -109,10 +110,6 @@ function addProtocol(
   values: { readonly proto: number; readonly direction: number; readonly flags: number },
 ): void {
   writer.add(type, (w) => sadbProtocol.write(w, values));
-}
-
-function addEnd(writer: ExtensionWriter, type: number, address: Address, port: number): void {
-  addAddress(writer, type, { address, port, proto: 0, prefixlen: 0 });
 }
 
 function maskOf(address: Address, bits: number): Address {
