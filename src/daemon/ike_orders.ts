@@ -33,5 +33,6 @@ export class IkeOrders {
       const found = await poller.wait(this.interests, Math.max(0, nextMs - this.clock.bootMs()));
       ready = new Map(found.map((one) => [one.fd, one]));
     }
+    for (const one of this.switches) one.giveUp();
   }
 }

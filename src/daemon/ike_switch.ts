@@ -34,15 +34,25 @@ export class IkeSwitch {
     this.#atMs = nowMs;
   }
 
-  /** The daemon is left to itself: what was taken from it is given back, if anything was. */
+  /** The daemon is left to itself: what was taken from it is given back. A command that runs may come to its end. */
   leave(nowMs: number): void {
-    if (this.control.owes) this.give({ duty: "left", epoch: 0 }, nowMs);
-    else this.#atMs = Infinity;
+    if (this.control.owes) return this.give({ duty: "left", epoch: 0 }, nowMs);
+    this.#order = undefined;
+    this.#isTrying = false;
+    this.#atMs = Infinity;
+  }
+
+  /** Ends all tries, and says so when that leaves something undone. */
+  giveUp(): void {
+    if (this.isIdle) return;
+    this.#stopTrying();
+    this.#atMs = Infinity;
+    this.log.error(`${this.control.name}: not everything that was taken from it could be given back in time`);
   }
 
   /** Whether nothing is left to be tried. */
   get isIdle(): boolean {
-    return this.#atMs === Infinity;
+    return !this.#isTrying && this.#atMs === Infinity;
   }
 
   get interests(): readonly Interest[] {
