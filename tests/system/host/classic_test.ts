@@ -162,7 +162,7 @@ test("sasyncd as master says everything on the connection that an original has a
   const peer = startPeer(place, "SLAVE", "--wait", "--connect");
   await new Promise((resolve) => setTimeout(resolve, 500));
   const daemon = new LocalDaemon(configuration(place, "master"), HELD.map(put));
-  await daemon.waitFor(/connected, classic protocol/);
+  await daemon.waitFor(/master in epoch/);
   await peer.do("");
   await peer.waitFor("< ENDSNAP");
   await daemon.end();
