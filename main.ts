@@ -5,8 +5,10 @@ import type { Config } from "./src/config/config.ts";
 import { printConfig } from "./src/config/print.ts";
 import { formatKey } from "./src/config/shared_key.ts";
 import { AddressTracker } from "./src/daemon/address_tracker.ts";
+import { CarpTracker } from "./src/daemon/carp_tracker.ts";
 import { makeGateway } from "./src/daemon/daemon.ts";
 import { DEMOTED, FileDemoter } from "./src/daemon/file_demoter.ts";
+import { GroupDemoter } from "./src/daemon/group_demoter.ts";
 import { loadConfig } from "./src/daemon/load_config.ts";
 import { LockedTracker } from "./src/daemon/locked_tracker.ts";
 import { openIke } from "./src/daemon/open_ike.ts";
@@ -18,12 +20,14 @@ import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
 import { ConfigError, KernelReplyError, SyscallError } from "./src/errors.ts";
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/link/interfaces.ts";
 import { HOST_ORDER } from "./src/layout/byte_order.ts";
+import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "./src/link/route_messages.ts";
 import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
 import { type Log, openLog } from "./src/log/verbosity.ts";
 import { linuxDialect } from "./src/pfkey/linux.ts";
 import type { Clock, Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
 import { replaceFile } from "./ffi/atomic_file.ts";
+import { FfiInterfaceControl, openRouteSocket } from "./ffi/carp.ts";
 import { SystemClock, SystemRandom } from "./ffi/clock.ts";
 import { FfiCommandRunner } from "./ffi/command.ts";
 import { adoptReadyFd, reportReady, spawnDetached } from "./ffi/daemonise.ts";
@@ -234,6 +238,7 @@ async function keep(owner: number, demoteFile: string | undefined): Promise<void
 
 function openTracker(libc: Libc, { mode, interface: name, virtualAddress: address }: Config): RoleTracker {
   if (mode !== undefined) return new LockedTracker(mode);
+  if (name !== undefined && libc.system === "openbsd") return openCarpTracker(libc, name);
   if (name === undefined || address === undefined) {
     throw new ResolveError(
       `interface ${name}: this system has no carp(4), an address has to follow the name`,
@@ -244,7 +249,20 @@ function openTracker(libc: Libc, { mode, interface: name, virtualAddress: addres
   return new AddressTracker({ interface: name, address, events: open(groups), requests: open([]) });
 }
 
-function openDemoter(libc: Libc, { demoteFile }: Config, keeper: Keeper | undefined): Demoter | undefined {
+function openCarpTracker(libc: Libc, name: string): CarpTracker {
+  return new CarpTracker({
+    interface: name,
+    events: openRouteSocket(libc, [RTM_IFINFO, RTM_IFANNOUNCE, RTM_DESYNC]),
+    control: new FfiInterfaceControl(libc),
+    indexOf: (name) => interfaceIndex(libc, name),
+  });
+}
+
+function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): Demoter | undefined {
+  const { demoteFile, group, mode } = config;
+  if (mode === undefined && libc.system === "openbsd") {
+    return new GroupDemoter(group, new FfiInterfaceControl(libc));
+  }
   if (demoteFile === undefined) return undefined;
   return new FileDemoter({
     ...demoteFile,

@@ -83,6 +83,12 @@ export const LINUX = {
   STATX_UID: 0x8,
 } as const;
 
+/** Constants of route(4) on OpenBSD (sys/socket.h, net/route.h). */
+export const OPENBSD = {
+  AF_ROUTE: 17,
+  ROUTE_MSGFILTER: 1,
+} as const;
+
 /** The bits of a file mode that tell its kind, and the kinds "FIFO" and "regular file" (the same on all systems). */
 export const S_IFMT = 0o170000;
 export const S_IFIFO = 0o010000;

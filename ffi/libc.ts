@@ -124,6 +124,8 @@ const SYMBOLS = {
     result: "i32",
     optional: true,
   },
+  // int ioctl(int fd, unsigned long request, void *argument);
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32", optional: true },
   // int sendsyslog(const char *message, size_t n, int flags);
   sendsyslog: { parameters: ["buffer", "usize", "i32"], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -134,6 +136,7 @@ const OF_SYSTEM: Readonly<Record<string, readonly System[]>> = {
   statx: ["linux"],
   fstat: ["openbsd"],
   sysctl: ["openbsd", "freebsd"],
+  ioctl: ["openbsd"],
   sendsyslog: ["openbsd"],
 };
 
