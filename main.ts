@@ -266,6 +266,7 @@ function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): De
   if (demoteFile === undefined) return undefined;
   return new FileDemoter({
     ...demoteFile,
+    read: (path) => new TextDecoder().decode(readOwnedFile(libc, path).bytes),
     replace: (path, text) => replaceFile(libc, path, text),
     tellHeir: (isMaster) => keeper?.tell(isMaster ? MASTER : SLAVE),
   });

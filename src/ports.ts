@@ -236,7 +236,7 @@ export interface InterfaceControl {
 /** Lowers this node's preference to become master (OpenBSD: carpdemote of a group; Linux: a file). */
 export interface Demoter {
   /**
-   * Demotes this node or lifts that. `isMaster` decides what is left when the daemon dies.
+   * Demotes this node or lifts that; repeated from time to time. `isMaster` decides what is left when the daemon dies.
    *
    * @throws {SyscallError}
    */

@@ -4,9 +4,12 @@
  */
 
 import type { DemoteFile } from "../config/config.ts";
+import { SyscallError } from "../errors.ts";
 import type { Demoter } from "../ports.ts";
 
 export interface FileDemoterOptions extends DemoteFile {
+  /** What a file says. @throws {SyscallError} */
+  readonly read: (path: string) => string;
   /** Replaces a file in one step. @throws {SyscallError} */
   readonly replace: (path: string, text: string) => void;
   /** Told whether this node is master, so that somebody else demotes it when this process is killed and it is not. */
@@ -22,14 +25,27 @@ export class FileDemoter implements Demoter {
   constructor(private readonly options: FileDemoterOptions) {}
 
   set(demoted: boolean, isMaster: boolean): void {
-    const { path, weight, replace, tellHeir } = this.options;
     this.#isMaster = isMaster;
-    tellHeir(isMaster);
-    replace(path, demoted ? DEMOTED : `${weight}\n`);
+    this.options.tellHeir(isMaster);
+    this.#write(demoted ? DEMOTED : `${this.options.weight}\n`);
   }
 
   /** A master keeps the address and the SAs that its kernel has; what a slave has is out of date soon. */
   leave(): void {
-    if (!this.#isMaster) this.options.replace(this.options.path, DEMOTED);
+    if (!this.#isMaster) this.#write(DEMOTED);
+  }
+
+  /** keepalived reads the file whenever it is replaced, and may itself write into it when it starts (`init_file`). */
+  #write(text: string): void {
+    if (this.#read() !== text) this.options.replace(this.options.path, text);
+  }
+
+  #read(): string | undefined {
+    try {
+      return this.options.read(this.options.path);
+    } catch (error) {
+      if (error instanceof SyscallError) return undefined; // it is not there yet, or will be replaced
+      throw error;
+    }
   }
 }

@@ -160,7 +160,7 @@ export class Gateway {
   #demote(): void {
     const { preference, clock } = this.options;
     if (preference === undefined || clock.bootMs() < this.#demoteAtMs) return;
-    const isWell = this.#survive("demote this node", () => preference.apply());
+    const isWell = this.#survive("demote this node", () => preference.apply(clock.bootMs()));
     this.#demoteAtMs = isWell ? 0 : clock.bootMs() + RETRY_MS;
   }
 

@@ -193,6 +193,22 @@ test("a flapping address is followed to its end, without a takeover for each fla
   assertEquals(await daemon.stop(), 0);
 });
 
+test("the role is true after more events than the kernel keeps", async () => {
+  const daemon = await start(lab.gw1, tracking);
+  await waitForRole(daemon, "SLAVE");
+  daemon.pause();
+  const address = "192.0.2.77/32 dev pub";
+  const flaps = Array.from({ length: 1000 }, () => [`addr add ${address}`, `addr del ${address}`]).flat();
+  await lab.gw1.ip(...flaps, `addr add ${virtual.pub.v4}/32 dev pub`);
+  const sockets = await lab.gw1.run("cat", "/proc/net/netlink");
+  const drops = sockets.split("\n").map((line) => Number(line.trim().split(/\s+/)[8] ?? 0));
+  assert(drops.some((count) => count > 0), sockets);
+  daemon.resume();
+  await waitForRole(daemon, "MASTER");
+  await lab.gw1.ip(`addr del ${virtual.pub.v4}/32 dev pub`);
+  assertEquals(await daemon.stop(), 0);
+});
+
 test("an interface that goes down, loses its carrier or disappears is FAIL, and comes back by itself", async () => {
   const node = lab.gw1;
   const virtualV6 = "2001:db8:77::1";

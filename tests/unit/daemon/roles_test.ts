@@ -36,15 +36,20 @@ class FakeTracker implements RoleTracker {
   }
 }
 
-/** A demoter that writes down what it is told, and how many records the kernel held then. */
+/** A demoter that writes down what it is told anew, and how many records the kernel held then. */
 class FakeDemoter implements Demoter {
   readonly told: string[] = [];
+  calls = 0;
+  #last = "";
   isFailing = false;
   held = () => 0;
 
   set(demoted: boolean, isMaster: boolean): void {
     if (this.isFailing) throw new SyscallError('create "/run/demote.new"', "ENOSPC", 28);
-    this.told.push(`${demoted ? "demoted" : "lifted"} ${isMaster ? "master" : "slave"} ${this.held()}`);
+    this.calls++;
+    const what = `${demoted ? "demoted" : "lifted"} ${isMaster ? "master" : "slave"}`;
+    if (what !== this.#last) this.told.push(`${what} ${this.held()}`);
+    this.#last = what;
   }
 
   leave(): void {
@@ -165,21 +170,41 @@ Deno.test("Gateway tries again what the demoter could not do", async () => {
   assertEquals(demoter.told, ["demoted slave 0", "lifted slave 0"]);
 });
 
+Deno.test("Gateway tells the demoter again what it has told, and the log nothing", async () => {
+  const world = new World();
+  const { demoter, daemon } = makeNode(world, A, "MASTER");
+  await world.run(12_000);
+  assertEquals([demoter.calls, demoter.told], [3, ["lifted master 0"]]);
+  assertEquals(daemon.log.count(/demoted/), 0);
+});
+
 Deno.test("FileDemoter says 0 for a slave that is demoted, stopped or killed", () => {
-  const files: string[] = [];
+  const written: string[] = [];
+  let file: string | undefined;
   const wills: boolean[] = [];
   const demoter = new FileDemoter({
     path: "/run/demote",
     weight: 50,
-    replace: (path, text) => files.push(`${path} ${text}`),
+    read() {
+      if (file === undefined) throw new SyscallError('open "/run/demote"', "ENOENT", 2);
+      return file;
+    },
+    replace(path, text) {
+      written.push(`${path} ${text}`);
+      file = text;
+    },
     tellHeir: (isMaster) => wills.push(isMaster),
   });
   demoter.set(true, false);
   demoter.set(false, false);
   demoter.leave();
   demoter.set(false, true);
+  demoter.set(false, true);
+  file = DEMOTED; // somebody else
+  demoter.set(false, true);
   demoter.leave();
   const demoted = `/run/demote ${DEMOTED}`;
-  assertEquals(files, [demoted, "/run/demote 50\n", demoted, "/run/demote 50\n"]);
-  assertEquals(wills, [false, false, true]);
+  const lifted = "/run/demote 50\n";
+  assertEquals(written, [demoted, lifted, demoted, lifted, lifted]);
+  assertEquals(wills, [false, false, true, true, true]);
 });
