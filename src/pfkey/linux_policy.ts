@@ -259,7 +259,7 @@ function checkTemplate(template: Template, direction: number): void {
     "ends of a template without a tunnel",
   );
   refuseIf(src.length !== dst.length || template.family !== familyOf(dst), "a template of two families");
-  refuseIf(spi !== 0, "an SPI in a template");
+  refuseIf(spi !== 0 && !isSpare(template, direction), "an SPI in a template");
   refuseIf(share !== 0, "sharing of a template");
   const { authAlgorithms, encryptionAlgorithms, compressionAlgorithms } = template;
   const masks = [authAlgorithms, encryptionAlgorithms, compressionAlgorithms];
@@ -271,6 +271,14 @@ function checkTemplate(template: Template, direction: number): void {
   refuseIf(optional && reqid !== 0, "an optional template with a reqid");
   const isOut = direction === DIRECTION.OUT && mode === MODE.TUNNEL;
   refuseIf(optional && isOut, "an optional tunnel of an outbound policy");
+}
+
+/**
+ * strongSwan writes the newest SA's SPI into the templates of its outbound policies. The kernel needs it no more than
+ * it tells it: the reqid names the SAs of the policy, and the newest of them is taken.
+ */
+function isSpare({ reqid }: Template, direction: number): boolean {
+  return direction === DIRECTION.OUT && reqid !== 0;
 }
 
 function typeOf({ action, templates }: Policy): number {
@@ -315,5 +323,6 @@ function writeTemplate(writer: Writer, template: Template, platform: Platform): 
 
 /** The policy as a dump shows it when `encodePolicy` has put it. */
 export function toldPolicy(policy: Policy): Policy {
-  return { ...policy, opaque: keepOpaque(policy.opaque) };
+  const templates = policy.templates.map((template) => ({ ...template, spi: 0 }));
+  return { ...policy, templates, opaque: keepOpaque(policy.opaque) };
 }

@@ -148,10 +148,12 @@ const template = (family: 4 | 6, direction: number): fc.Arbitrary<Template> =>
     protocol: fc.constantFrom(50, 51, 108),
     reqid: fc.nat(0x3fff),
     optional: fc.boolean(),
-  }).map(({ ends: [src, dst], isTunnel, reqid, optional, ...rest }) => {
+    spi: fc.nat(0xffffffff),
+  }).map(({ ends: [src, dst], isTunnel, reqid, optional, spi, ...rest }) => {
     const mayBeOptional = optional && !(isTunnel && direction === 1);
     return sampleTemplate({
       ...rest,
+      spi: direction === 1 && reqid !== 0 && !mayBeOptional ? spi : 0,
       family,
       mode: isTunnel ? MODE.TUNNEL : MODE.TRANSPORT,
       src: isTunnel ? src : anyAddress(family),
