@@ -1,0 +1,6 @@
+/** Changes on a master, with PF_KEY on either gateway or both. */
+
+import { WITH_PFKEY } from "../lab/mod.ts";
+import { changes } from "./changes.ts";
+
+for (const kernels of WITH_PFKEY) changes(kernels);
