@@ -39,6 +39,7 @@ const ROWS = {
   SO_LINGER: row(13, 0x80, 0x80),
   IPPROTO_TCP: row(6, 6, 6),
   TCP_NODELAY: row(1, 1, 1),
+  TCP_MAXSEG: row(2, 2, 2),
   IPPROTO_IPV6: row(41, 41, 41),
   IPV6_V6ONLY: row(26, 27, 27),
   MSG_PEEK: row(2, 2, 2),

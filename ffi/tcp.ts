@@ -41,7 +41,7 @@ export class FfiTransport implements Transport {
     });
   }
 
-  connect(to: ListenAddress, local: Address | undefined): FfiConnection {
+  connect(to: ListenAddress, local: Address | undefined, segmentBytes?: number): FfiConnection {
     const { libc } = this;
     const fd = openTcp(libc, to.address);
     return orClose(fd, () => {
@@ -50,6 +50,10 @@ export class FfiTransport implements Transport {
         bindTo(libc, fd, from, `connect to ${formatEndpoint(to)} from ${formatAddress(local)}`);
       }
       setNoDelay(libc, fd);
+      if (segmentBytes !== undefined) {
+        const { IPPROTO_TCP, TCP_MAXSEG } = libc.constants;
+        setOption(libc, fd, IPPROTO_TCP, TCP_MAXSEG, segmentBytes, "TCP_MAXSEG");
+      }
       const address = encodeSockaddr(libc.system, to);
       if (libc.c.connect(fd.use(), address, address.length) === -1) {
         const error = libc.error(`connect to ${formatEndpoint(to)}`);

@@ -134,8 +134,13 @@ export interface ListenAddress {
 export interface Transport {
   /** @throws {SyscallError} naming the address. */
   listen(at: ListenAddress): Listener;
-  /** Starts a connect from `local` (undefined: the kernel chooses). @throws {SyscallError} */
-  connect(to: ListenAddress, local: Address | undefined): Connection;
+  /**
+   * Starts a connect from `local` (undefined: the kernel chooses). `segmentBytes`: TCP segments have at most so many,
+   * options included.
+   *
+   * @throws {SyscallError}
+   */
+  connect(to: ListenAddress, local: Address | undefined, segmentBytes?: number): Connection;
 }
 
 /** What happened in the kernel, in the order of its events. */

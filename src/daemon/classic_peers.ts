@@ -20,6 +20,13 @@ import { BACKOFF_MS } from "./peers.ts";
 /** Connections of one peer that it has dialled; a further one replaces the oldest. */
 const ACCEPTED_LIMIT = 4;
 
+/**
+ * The original throws a length word away that a segment's end has cut. Frames, and all options of TCP, are multiples of
+ * 4 bytes: with segments that are, too, no word is ever cut. They have to be shorter than what any path takes (1280
+ * bytes of IPv6 less its headers), or the path would say where they end.
+ */
+const SEGMENT_BYTES = 1220;
+
 /** Nothing is due sooner: how long the caller may wait. */
 const IDLE_MS = 60_000;
 
@@ -216,7 +223,7 @@ export class ClassicPeers {
     const { settings } = peer;
     const local = this.options.localAddresses.find(({ length }) => length === settings.address.length);
     try {
-      this.#addLink(peer, this.options.transport.connect(settings, local), true);
+      this.#addLink(peer, this.options.transport.connect(settings, local, SEGMENT_BYTES), true);
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       this.#postpone(peer);

@@ -192,6 +192,17 @@ Deno.test("accept() passes on a connection that was reset while it waited", asyn
   listener.close();
 });
 
+Deno.test("connect() with short segments", async () => {
+  const listener = listenOn("127.0.0.1");
+  const dialled = transport.connect(listener.at, undefined, 1220);
+  assertEquals(await finish(dialled), undefined);
+  const option = new Uint32Array(1);
+  const { IPPROTO_TCP, TCP_MAXSEG } = libc.constants;
+  assertEquals(libc.c.getsockopt(dialled.fd, IPPROTO_TCP, TCP_MAXSEG, option, new Uint32Array([4])), 0);
+  assert(option[0]! <= 1220 && option[0]! % 4 === 0, `${option[0]} bytes`);
+  [dialled, listener].forEach((end) => end.close());
+});
+
 Deno.test("finish() ends one direction only", async () => {
   const listener = listenOn("127.0.0.1");
   const [dialled, accepted] = await pair(listener);
