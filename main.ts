@@ -25,6 +25,7 @@ import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
 import { type Log, openLog } from "./src/log/verbosity.ts";
 import { linuxDialect } from "./src/pfkey/linux.ts";
+import { openbsdDialect } from "./src/pfkey/openbsd.ts";
 import type { Clock, Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
 import { replaceFile } from "./ffi/atomic_file.ts";
 import { FfiInterfaceControl, openRouteSocket } from "./ffi/carp.ts";
@@ -42,6 +43,7 @@ import { readOwnedFile } from "./ffi/owned_file.ts";
 import { FfiPoller } from "./ffi/poll.ts";
 import { forbidCoreDumps, forbidTracing, releaseTerminal } from "./ffi/process.ts";
 import { resolveName } from "./ffi/resolve.ts";
+import { readSysctl } from "./ffi/sysctl.ts";
 import { SyslogSocket } from "./ffi/syslog.ts";
 import { FfiTransport } from "./ffi/tcp.ts";
 
@@ -128,7 +130,7 @@ async function run(
   const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
   const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
-  const hasGuard = kernel.name !== "memory";
+  const hasGuard = kernel.name !== "memory" && libc.system === "linux";
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
   const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
@@ -181,6 +183,7 @@ function faultOf(error: unknown): string {
 function openKernel(libc: Libc, config: Config, clock: Clock, log: Log): KernelIpsec {
   const { kernel } = config;
   if (kernel === "memory" || kernel === "memory openbsd") return new MemoryKernel(clock);
+  if (libc.system === "openbsd") return openOpenbsdKernel(libc, config, clock);
   if (kernel === "pfkey") return openPfkeyKernel(libc, config, clock, log);
   try {
     return openXfrmKernel(libc, clock);
@@ -199,6 +202,17 @@ function openPfkeyKernel(libc: Libc, { pfkey }: Config, clock: Clock, log: Log):
     clock,
     pid: 0x4000_0000 + Math.floor(Math.random() * 0x4000_0000), // no process has such a number
   }, linuxDialect(HOST_ORDER, pfkey));
+}
+
+/** Not yet run on OpenBSD. */
+function openOpenbsdKernel(libc: Libc, { kernel }: Config, clock: Clock): PfkeyKernel {
+  if (kernel === "xfrm") throw new ResolveError("kernel xfrm: only on Linux");
+  return new PfkeyKernel({
+    open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
+    sysctl: (name) => readSysctl(libc, name),
+    clock,
+    pid: Deno.pid, // the kernel refuses messages that state another one
+  }, openbsdDialect());
 }
 
 function openXfrmKernel(libc: Libc, clock: Clock): XfrmKernel {

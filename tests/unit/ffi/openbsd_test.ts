@@ -11,9 +11,10 @@ import { forbidCoreDumps, forbidTracing } from "../../../ffi/process.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
 import { SyslogSocket } from "../../../ffi/syslog.ts";
 import { FfiTransport } from "../../../ffi/tcp.ts";
+import { PfkeyKernel } from "../../../src/daemon/pfkey_kernel.ts";
 import { SyscallError } from "../../../src/errors.ts";
 import { Writer } from "../../../src/layout/mod.ts";
-import { SADB_DUMP_NAME } from "../../../src/pfkey/openbsd_constants.ts";
+import { openbsdDialect } from "../../../src/pfkey/openbsd.ts";
 import { addr } from "../../fakes/records.ts";
 
 const ERRNO_ADDRESS = 0x1000n;
@@ -28,6 +29,7 @@ class FakeOpenbsd implements LibraryLoader {
   readonly calls: string[] = [];
   readonly sockets: number[][] = [];
   readonly buffers: number[] = [];
+  readonly dumps: string[] = [];
   names: readonly string[] = [
     "libc.a",
     "libc.so.97.1",
@@ -38,6 +40,8 @@ class FakeOpenbsd implements LibraryLoader {
   #symbols: readonly string[] = [];
   #errno = 0;
   #fd = 10;
+  /** A PF_KEY socket hears its own subscription. */
+  readonly #answers: Uint8Array[] = [];
 
   list(folder: string): readonly string[] {
     assertEquals(folder, "/usr/lib");
@@ -116,7 +120,7 @@ class FakeOpenbsd implements LibraryLoader {
       setrlimit: () => 0,
       sendsyslog: () => 0,
       clockGettime: (clock: number, time: BigInt64Array) => {
-        assertEquals(clock, 6); // CLOCK_BOOTTIME
+        assertEquals(clock === 6 || clock === 0, true, "CLOCK_BOOTTIME or CLOCK_REALTIME");
         time[0] = 77n;
         return 0;
       },
@@ -151,13 +155,18 @@ class FakeOpenbsd implements LibraryLoader {
       },
       send: (_fd: number, bytes: Uint8Array, _n: bigint, flags: number) => {
         assertEquals(flags, 0x80 | 0x400); // MSG_DONTWAIT, MSG_NOSIGNAL
+        this.#answers.push(bytes.slice());
         return BigInt(bytes.length);
       },
-      recvfrom: (_fd: number, _to: Uint8Array, _n: bigint, flags: number) => {
+      recvfrom: (_fd: number, to: Uint8Array, _n: bigint, flags: number) => {
         assertEquals(flags, 0x80); // no MSG_TRUNC, which is Linux's
-        return BigInt(this.#fail(35)); // EAGAIN
+        const answer = this.#answers.shift();
+        if (answer === undefined) return BigInt(this.#fail(35)); // EAGAIN
+        to.set(answer);
+        return BigInt(answer.length);
       },
-      sysctl: (_name: Int32Array, _n: number, _old: Uint8Array | null, length: BigUint64Array) => {
+      sysctl: (name: Int32Array, n: number, _old: Uint8Array | null, length: BigUint64Array) => {
+        this.dumps.push(name.slice(0, n).join("."));
         length[0] = 0n;
         return 0;
       },
@@ -200,12 +209,17 @@ Deno.test("The start on OpenBSD calls nothing that OpenBSD has not", () => {
   forbidTracing(libc);
   assertEquals(new SyslogSocket(libc).send(new TextEncoder().encode("<30>sasyncd: started")), true);
   new FfiTransport(libc).listen({ address: addr("192.0.2.1"), port: 500 }).close();
-  assertEquals(new SystemClock(libc).bootMs(), 77_000);
-  const socket = openKeySocket(libc, { receiveBufferBytes: 16 * 1024 * 1024 });
-  assertEquals(socket.receiveBufferBytes, MOST_BUFFER_BYTES);
-  socket.send(new Uint8Array(16));
-  assertEquals(socket.receive(), { kind: "empty" });
-  assertEquals(readSysctl(libc, SADB_DUMP_NAME).length, 0);
+  const clock = new SystemClock(libc);
+  assertEquals(clock.bootMs(), 77_000);
+  const kernel = new PfkeyKernel({
+    open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
+    sysctl: (name) => readSysctl(libc, name),
+    clock,
+    pid: 4711,
+  }, openbsdDialect());
+  kernel.beginDump();
+  assertEquals([kernel.continueDump(), kernel.readEvents(10)], [[], []]);
+  assertEquals([...new Set(loader.dumps)], ["4.30.2.1", "4.30.2.2"]);
   new FfiPoller(libc).close();
   const flags = 0x8000 | 0x4000; // SOCK_CLOEXEC, SOCK_NONBLOCK
   assertEquals(loader.sockets, [[2, 1 | flags, 0], [30, 3 | flags, 2]]); // AF_INET stream, AF_KEY raw PF_KEY_V2
