@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { Effects } from "../../../src/core/effect.ts";
-import { Follower } from "../../../src/core/follower.ts";
+import { Follower, type ListEnd } from "../../../src/core/follower.ts";
 import { GuardBook } from "../../../src/core/guard_book.ts";
 import { Inventory } from "../../../src/core/inventory.ts";
 import { Mirror } from "../../../src/core/mirror.ts";
@@ -70,7 +70,7 @@ class Slave {
     this.follower.kernelLost(identityOf(record), expired, this.nowMs);
   }
 
-  take(...changes: readonly Change[]): void {
+  take(...changes: readonly (Change | ListEnd)[]): void {
     for (const change of changes) this.follower.take(MASTER, change, this.nowMs);
   }
 
@@ -657,3 +657,30 @@ for (const takeover of ["exact", "pfsync", "restart"] as const) {
     assertEquals(slave.holds(), ["sa 1", "sa 2", "policy 10.2.0.0/16"]);
   });
 }
+
+// --- a master without counts and digests ---
+
+const begin: Change = { type: "snapshot-begin", change: 1, epoch: 0 };
+const endOf = (whole: boolean): ListEnd => ({ type: "list-end", change: 9, whole });
+
+for (const sweep of [true, false]) {
+  Deno.test(`Follower.take() removes what a whole list did not name, with flushmode ${sweep ? "startup" : "never"}`, () => {
+    const slave = new Slave({ sweep, holds: [sa(3), localSa] }).synced(sa(1), sa(2));
+    slave.follower.follow(MASTER);
+    slave.take(begin, put(sa(2), 2), endOf(true));
+    assertEquals(slave.work().toSorted(), sweep ? ["delete sa 1"] : ["delete sa 1", "delete sa 3"]);
+    assertEquals(slave.holds().toSorted(), ["sa 2", "sa 7"]);
+    assertEquals([slave.mirror.size, slave.follower.synced], [1, true]);
+  });
+}
+
+Deno.test("Follower.take() removes nothing at the end of a list that is not whole", () => {
+  const slave = new Slave({ holds: [sa(3)] });
+  slave.follower.follow(MASTER);
+  slave.take(begin, put(sa(1), 2), endOf(false));
+  assertEquals(slave.work(), ["put sa 1"]);
+  assertEquals(slave.holds(), ["sa 3", "sa 1"]);
+  assertEquals(slave.follower.synced, true);
+  slave.take(gone(sa(1), 10));
+  assertEquals(slave.work(), ["delete sa 1"], "then come changes");
+});

@@ -287,3 +287,56 @@ Deno.test("Membership.state() states the own id as master", () => {
 Deno.test("Membership.state() states nobody at the start", () => {
   assertEquals(node().state(), stateOf("INIT", 0));
 });
+
+// --- peers without epochs ---
+
+/** A slave with the native peers A and B and the classic ones P and Q. */
+function mixed(): Membership {
+  const membership = node({ peers: ["A", "B", "P", "Q"] });
+  membership.join("P", nodeId(0xc1), false, true);
+  membership.join("Q", nodeId(0xc2), false, true);
+  membership.setRole("SLAVE", 0);
+  return membership;
+}
+
+Deno.test("Membership follows a master without epoch, and keeps the epoch that it had", () => {
+  const membership = mixed();
+  membership.hear("A", stateOf("MASTER", 5, { master: A, following: true }));
+  membership.hear("A", stateOf("SLAVE", 5, { master: A }));
+  assertEquals(membership.hear("P", stateOf("MASTER", 0)), true);
+  assertEquals([membership.followed, membership.epoch], ["P", 5]);
+  assertEquals(membership.state().master, Uint8Array.fromHex(nodeId(0xc1)));
+  assertEquals(membership.state().following, true);
+});
+
+Deno.test("Membership follows of masters without epoch the one that became it last", () => {
+  const membership = mixed();
+  membership.hear("Q", stateOf("MASTER", 0));
+  membership.hear("P", stateOf("MASTER", 0));
+  assertEquals(membership.followed, "P");
+  membership.hear("Q", stateOf("MASTER", 0));
+  assertEquals(membership.followed, "P", "Q has only said it again");
+  membership.hear("Q", stateOf("SLAVE", 0));
+  membership.hear("Q", stateOf("MASTER", 0));
+  assertEquals(membership.followed, "Q");
+  membership.leave("Q");
+  assertEquals(membership.followed, "P");
+});
+
+Deno.test("Membership follows a native master rather than one without epoch", () => {
+  const membership = mixed();
+  membership.hear("P", stateOf("MASTER", 0));
+  membership.hear("A", stateOf("MASTER", 1, { master: A, following: true }));
+  assertEquals([membership.followed, membership.epoch], ["A", 1]);
+  membership.leave("A");
+  assertEquals([membership.followed, membership.epoch], ["P", 1]);
+});
+
+Deno.test("Membership as master keeps its epoch when a classic peer speaks", () => {
+  const membership = master();
+  membership.join("P", nodeId(0xc1), false, true);
+  assertEquals(membership.hear("P", stateOf("SLAVE", 0)), false);
+  assertEquals(membership.epoch, 1);
+  assertEquals(membership.hear("P", stateOf("MASTER", 0)), false);
+  assertEquals([membership.twoMasters, membership.epoch], [1, 1]);
+});
