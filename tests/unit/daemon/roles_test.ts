@@ -100,6 +100,19 @@ Deno.test("Gateway follows a flapping tracker to its end, without a takeover for
   assert(takeovers <= 1 + 2010 / SETTLE_MS, `${takeovers} takeovers`);
 });
 
+Deno.test("Gateway follows a change that has to wait as soon as it may", async () => {
+  const world = new World();
+  const { tracker, daemon } = makeNode(world, A, "SLAVE");
+  await world.run(5000);
+  tracker.set("MASTER");
+  await world.run(1);
+  tracker.set("SLAVE");
+  await world.run(SETTLE_MS - 2);
+  assertEquals(daemon.log.count(/MASTER -> SLAVE/), 0);
+  await world.run(1);
+  assertEquals(daemon.log.count(/MASTER -> SLAVE/), 1);
+});
+
 Deno.test("Gateway asks a tracker again that has failed, and goes on in its role meanwhile", async () => {
   const world = new World();
   const { tracker, daemon } = makeNode(world, A, "SLAVE");
@@ -138,6 +151,27 @@ Deno.test("Gateway lifts a slave's demotion when its kernel has all that the mas
   slave.tracker.set("MASTER");
   await world.run(0);
   assertEquals(slave.demoter.told.slice(3), [`lifted master ${HELD}`]);
+});
+
+Deno.test("Gateway does not lift the demotion of a slave whose kernel refuses a record", async () => {
+  const world = new World();
+  const master = makeNode(world, A, "MASTER");
+  master.daemon.kernel.apply(sas(3));
+  const slave = makeNode(world, B, "SLAVE");
+  const { kernel } = slave.daemon;
+  const apply = kernel.apply.bind(kernel);
+  kernel.apply = (changes) =>
+    apply(changes).map((result, i) => {
+      const change = changes[i];
+      const isRefused = change?.kind === "put" && change.record.kind === "sa" &&
+        change.record.sa.spi === 0x1001;
+      return isRefused ? { ok: false, reason: "ENOSYS" } : result;
+    });
+  await world.run(20_000);
+  assertEquals(slave.demoter.told, ["demoted slave 0"]);
+  master.daemon.disturb({ kind: "delete-sa", id: sampleSa({ spi: 0x1001 }) });
+  await world.run(1000);
+  assertEquals(slave.demoter.told.length, 2);
 });
 
 Deno.test("Gateway tells the demoter of a takeover and of a step down, and that the daemon ends", async () => {
