@@ -22,7 +22,7 @@ import {
 import { errnoName } from "./errno.ts";
 import { requireAddress, SADB_EXT } from "./extensions.ts";
 import { repeatsNonces } from "./freebsd_algorithms.ts";
-import { FREEBSD_EXT, SATYPES } from "./freebsd_numbers.ts";
+import { AF_INET6, FREEBSD_EXT, SATYPES } from "./freebsd_numbers.ts";
 import {
   readPolicy,
   readPolicyIdentity,
@@ -57,7 +57,7 @@ const DUMPS: readonly Request[] = [SADB.SADB_DUMP, SADB.SADB_X_SPDDUMP].map((typ
 
 /** The dialect of a machine of that byte order. */
 export function freebsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
-  const platform: Platform = { order, saLen: true, afInet6: 28 };
+  const platform: Platform = { order, saLen: true, afInet6: AF_INET6 };
   return {
     name: "freebsd",
     space: SPACE.FREEBSD,
@@ -78,10 +78,7 @@ export function freebsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
       const body = orReason(() => writeRecord(record, platform));
       return body.ok ? undefined : body.reason;
     },
-    told: (record) =>
-      record.kind === "sa"
-        ? { kind: "sa", sa: toldSa(record.sa) }
-        : { kind: "policy", policy: toldPolicy(record.policy) },
+    told,
     takeover,
   };
 }
@@ -90,6 +87,15 @@ export function freebsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
 function takeover(sa: Sa): Takeover {
   if (sa.protocol === PROTOCOL.IPCOMP) return "exact";
   return repeatsNonces(sa) ? "none" : "restart";
+}
+
+function told(record: IpsecRecord): IpsecRecord {
+  if (record.kind === "policy") {
+    const policy = toldPolicy(record.policy);
+    return policy === record.policy ? record : { kind: "policy", policy };
+  }
+  const sa = toldSa(record.sa);
+  return sa === record.sa ? record : { kind: "sa", sa };
 }
 
 function decode(message: PfkeyMessage, surroundings: Surroundings, platform: Platform): Meaning {

@@ -52,6 +52,9 @@ export const IPSEC_DIR = { INBOUND: 1, OUTBOUND: 2 } as const;
 /** Requests that a policy may have. */
 export const IPSEC_MAXREQ = 4;
 
+/** sys/sys/socket.h. */
+export const AF_INET6 = 28;
+
 /** The only encapsulation, ESP in UDP (sys/netinet/udp.h). */
 export const UDP_ENCAP_ESPINUDP = 2;
 

@@ -335,8 +335,15 @@ function portOf(port: number, mask: number): number {
   return port;
 }
 
-/** The policy as a dump shows it after `writePolicy`: templates of transport mode need no addresses. */
+/**
+ * The policy as a dump shows it after `writePolicy`, the same object where that shows all: templates of transport mode
+ * need no addresses.
+ */
 export function toldPolicy(policy: Policy): Policy {
+  const hasNeedless = policy.templates.some(({ mode, src, dst }) =>
+    mode === MODE.TRANSPORT && !(isAnyAddress(src) && isAnyAddress(dst))
+  );
+  if (!hasNeedless && policy.opaque.every(isOwn)) return policy;
   const ends = { src: anyOf(policy.selector.family), dst: anyOf(policy.selector.family) };
   return {
     ...policy,

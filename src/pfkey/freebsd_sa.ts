@@ -2,7 +2,7 @@
 
 import type { ValuesOf } from "../layout/layout.ts";
 import { type Address, equalBytes, familyOf, isAnyAddress } from "../record/address.ts";
-import { NO_SELECTOR } from "../record/codecs.ts";
+import { isNoSelector, NO_SELECTOR } from "../record/codecs.ts";
 import {
   type Encapsulation,
   MODE,
@@ -277,14 +277,18 @@ function flagNames(flags: number): string {
   return names.length === 0 ? `0x${flags.toString(16)}` : names.join(", ");
 }
 
-/** The SA as a dump shows it after `writeSa`. */
+/** The SA as a dump shows it after `writeSa`; the same object where that shows all. */
 export function toldSa(sa: Sa): Sa {
+  const integrity = realIntegrity(sa);
+  const isWhole = isNoSelector(sa.selector) && (sa.flags & NEEDLESS_FLAGS) === 0 &&
+    sa.direction === SA_DIRECTION.NONE && integrity === sa.integrity && sa.opaque.every(isOwn);
+  if (isWhole) return sa;
   return {
     ...sa,
     selector: NO_SELECTOR,
     flags: sa.flags & ~NEEDLESS_FLAGS,
     direction: SA_DIRECTION.NONE,
-    integrity: realIntegrity(sa),
+    integrity,
     opaque: sa.opaque.filter(isOwn),
   };
 }

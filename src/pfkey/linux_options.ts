@@ -16,7 +16,10 @@ export interface LinuxOptions {
   readonly assume: LinuxAssumptions;
 }
 
+/** Source: linux/socket.h. */
+const AF_INET6 = 10;
+
 /** Linux on a machine of this byte order. */
 export function linuxPlatform(order: ByteOrder): Platform {
-  return { order, saLen: false, afInet6: 10 };
+  return { order, saLen: false, afInet6: AF_INET6 };
 }

@@ -3,12 +3,11 @@
  * flows travels as policies, what only it has as opaque attributes.
  */
 
-import { DecodeError } from "../errors.ts";
 import { type ByteOrder, HOST_ORDER } from "../layout/byte_order.ts";
 import type { KernelChange } from "../ports.ts";
 import { SPACE } from "../record/opaque.ts";
 import type { IpsecRecord } from "../record/record.ts";
-import type { SaIdentity } from "../record/sa.ts";
+import { PROTOCOL, type SaIdentity } from "../record/sa.ts";
 import { type Dialect, type Meaning, nameOf, type Planned, type Reading, type Request } from "./dialect.ts";
 import { errnoName } from "./errno.ts";
 import { SADB_EXT } from "./extensions.ts";
@@ -103,7 +102,7 @@ function decodeChange(message: PfkeyMessage, nowSeconds: number, platform: Platf
   const extensions = readExtensions(message.body, platform);
   if ((readRdomain(extensions, platform)?.dom1 ?? 0) !== 0) return IGNORE;
   switch (message.type) {
-    case M.SADB_X_ADDFLOW:
+    case M.SADB_X_ADDFLOW: // not so when a static flow has withstood it, of which only a dump tells
       return { kind: "changed", reading: readFlow(message, platform), created: false };
     case M.SADB_X_DELFLOW: {
       const id = readFlowIdentity(message, platform);
@@ -144,7 +143,7 @@ function decodePut(
   const { SADB_EXT_KEY_AUTH, SADB_EXT_KEY_ENCRYPT } = SADB_EXT;
   const hasKey = extensions.has(SADB_EXT_KEY_AUTH) || extensions.has(SADB_EXT_KEY_ENCRYPT);
   const isUpdate = message.type === M.SADB_UPDATE;
-  if (!hasKey && (isUpdate || message.satype !== satypeOf(108))) {
+  if (!hasKey && (isUpdate || message.satype !== satypeOf(PROTOCOL.IPCOMP))) {
     return { kind: "resync", reason: `${nameOf(M, message.type)} without keys` };
   }
   const reading = readSa(message, nowSeconds, platform);
@@ -188,10 +187,10 @@ function plan(change: KernelChange, nowSeconds: number, platform: Platform): Pla
 
 /** @throws {Refusal} @throws {RangeError} */
 function requestsOf(change: KernelChange, nowSeconds: number, platform: Platform) {
-  if (change.kind === "delete-sa") return single(deleteRequest(change.id, platform));
+  if (change.kind === "delete-sa") return deleteSa(change.id, platform);
   if (change.kind === "delete-policy") {
     const body = writeFlowIdentity(change.id, platform);
-    return single({ type: M.SADB_X_DELFLOW, satype: satypeOf(50), body, fine: ["ESRCH"] });
+    return single({ type: M.SADB_X_DELFLOW, satype: satypeOf(PROTOCOL.ESP), body, fine: ["ESRCH"] });
   }
   const { record } = change;
   const add = putRequest(record, nowSeconds, platform);
@@ -200,6 +199,12 @@ function requestsOf(change: KernelChange, nowSeconds: number, platform: Platform
   }
   // The second one overwrites the first, and so clears its flag: IKE daemons replace and delete flows that have none.
   return { requests: [add, add], onExist: [] };
+}
+
+/** One with a mark is never there; the one of the same SPI that is may be another one. */
+function deleteSa(id: SaIdentity, platform: Platform) {
+  const isMarked = id.mark.value !== 0 || id.mark.mask !== 0;
+  return isMarked ? { requests: [], onExist: [] } : single(deleteRequest(id, platform));
 }
 
 function putRequest(record: IpsecRecord, nowSeconds: number, platform: Platform): Request {
@@ -232,7 +237,7 @@ function told(record: IpsecRecord, platform: Platform): IpsecRecord {
   const { satype, body } = putRequest(record, 0, platform);
   const message: PfkeyMessage = { type: M.SADB_DUMP, errno: 0, satype, seq: 0, pid: 0, body };
   const reading = record.kind === "sa" ? readSa(message, 0, platform) : readFlow(message, platform);
-  if (reading.kind !== "record") throw new DecodeError("told", `a record that was put is ${reading.kind}`);
+  if (reading.kind !== "record") return record; // it will look changed; no harm but work
   const { record: shown } = reading;
   return shown.kind === "sa" && record.kind === "sa"
     ? { kind: "sa", sa: { ...shown.sa, counters: record.sa.counters } }

@@ -10,7 +10,7 @@ import {
   policyKey,
   type Template,
 } from "../record/policy.ts";
-import { type Limits, MODE, NO_MARK, type Selector } from "../record/sa.ts";
+import { type Limits, MODE, NO_MARK, PROTOCOL, type Selector } from "../record/sa.ts";
 import type { Reading } from "./dialect.ts";
 import { readAddress, SADB_EXT } from "./extensions.ts";
 import {
@@ -177,7 +177,7 @@ export function writeFlow(policy: Policy, platform: Platform): EncodedFlow {
   if (template !== undefined) addEndpoints(writer, policy.direction, template);
   addFlowSet(writer, flowSetOf(policy, typeOf(policy, template)), SADB_X_POLICYFLAGS_POLICY);
   addOpaques(writer, policy.opaque, [SADB_X_EXT_FLOW_TYPE]);
-  const satype = satypeOf(template?.protocol ?? 50);
+  const satype = satypeOf(template?.protocol ?? PROTOCOL.ESP);
   return { satype, body: writer.finish() };
 }
 

@@ -8,6 +8,8 @@ import { type Address, familyOf } from "../record/address.ts";
 import type { Platform } from "./message.ts";
 
 const AF_INET = 2;
+/** What `struct sockaddr` has behind length and family. */
+const SA_DATA_BYTES = 14;
 
 /** `struct sockaddr_in` behind its length and family, 16 bytes in all. */
 const sockaddrIn = new Layout("sockaddr_in", 14, { port: u16be, address: bytes(4), zero: pad(8) });
@@ -40,7 +42,7 @@ export function readSockaddr(reader: Reader, platform: Platform): Endpoint | und
 
 /** `struct sockaddr` of no family: 16 bytes. */
 function skipUnspecified(reader: Reader): undefined {
-  reader.skip(Math.min(14, reader.remaining));
+  reader.skip(Math.min(SA_DATA_BYTES, reader.remaining));
   return undefined;
 }
 

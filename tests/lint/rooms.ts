@@ -99,6 +99,25 @@ const dataView: Deno.lint.Rule = {
   },
 };
 
+/** What arithmetic with bits, bytes, words and address families needs. */
+const arithmetic: ReadonlySet<unknown> = new Set([0, 1, 2, 4, 6, 8, 16, 32, 64, 96, 128, 0xff, 512]);
+
+/** A kernel's numbers stand in tables under their names, where tests find them: not in the code of a function. */
+const kernelNumbers: Deno.lint.Rule = {
+  create(context) {
+    const file = inProject(context.filename) ?? "";
+    if (!isIn(file, "src/pfkey")) return {};
+    const check = (node: Deno.lint.Literal) => {
+      if (typeof node.value !== "number" || arithmetic.has(node.value)) return;
+      context.report({ node, message: `number ${node.value} of a kernel has to stand in a table` });
+    };
+    return {
+      "FunctionDeclaration Literal": check,
+      "MethodDefinition Literal": check,
+    };
+  },
+};
+
 const reExportsOnly: Deno.lint.Rule = {
   create(context) {
     const file = inProject(context.filename) ?? "";
@@ -117,7 +136,13 @@ const reExportsOnly: Deno.lint.Rule = {
 
 const plugin: Deno.lint.Plugin = {
   name: "rooms",
-  rules: { imports, "deno-members": denoMembers, "data-view": dataView, "re-exports-only": reExportsOnly },
+  rules: {
+    imports,
+    "deno-members": denoMembers,
+    "data-view": dataView,
+    "kernel-numbers": kernelNumbers,
+    "re-exports-only": reExportsOnly,
+  },
 };
 
 export default plugin;

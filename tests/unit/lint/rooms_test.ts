@@ -58,6 +58,17 @@ const rows: readonly { file: string; source: string; complaints: readonly string
   { file: "src/layout/reader.ts", source: "new DataView(b)", complaints: [] },
   { file: "src/xfrm/sa.ts", source: "new DataView(b)", complaints: ['DataView is for "src/layout" only'] },
   {
+    file: "src/pfkey/linux.ts",
+    source: "const SPDDUMP = 18; function f(n: number[]) { return n.length * 8 + 2 }",
+    complaints: [],
+  },
+  {
+    file: "src/pfkey/linux.ts",
+    source: "function f(type: number) { return type === 18 } class A { f() { return 0x2a } }",
+    complaints: [18, 42].map((number) => `number ${number} of a kernel has to stand in a table`),
+  },
+  { file: "src/xfrm/sa.ts", source: "function f(type: number) { return type === 18 }", complaints: [] },
+  {
     file: "mod.ts",
     source: 'export * from "./src/record/sa.ts"; export type { A } from "./src/errors.ts"',
     complaints: [],
