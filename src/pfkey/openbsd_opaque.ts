@@ -29,9 +29,16 @@ const IDENTITY: Kind = {
     return new Writer("big").u16(identity.type).u64(identity.id).bytes(identity.text).finish();
   },
   write(writer, type, value) {
-    addIdentity(writer, type, { type: value.u16(), id: value.u64(), text: value.rest() });
+    addIdentity(writer, type, { type: value.u16(), id: value.u64(), text: textOf(value) });
   },
 };
+
+/** The rest of an attribute, text that a zero byte will end. @throws {DecodeError} when there is one within. */
+function textOf(value: Reader): Uint8Array {
+  const text = value.rest();
+  if (text.includes(0)) throw new DecodeError(value.struct, "text with a zero byte");
+  return text;
+}
 
 const TAG: Kind = {
   critical: false,
@@ -47,8 +54,7 @@ const TAG: Kind = {
     return name.slice(0, -1);
   },
   write(writer, type, value) {
-    const name = value.rest();
-    if (name.includes(0)) throw new DecodeError(sadbXTag.name, "name with a zero byte");
+    const name = textOf(value);
     writer.add(type, (w) => {
       sadbXTag.write(w, { taglen: name.length + 1 });
       w.bytes(name).u8(0);
@@ -60,7 +66,8 @@ const TAP: Kind = {
   critical: false,
   read(extensions, type, platform) {
     const tap = readStruct(extensions, type, sadbXTap, platform);
-    return tap && new Writer("big").u32(tap.unit).finish();
+    if (tap === undefined || tap.unit === 0) return undefined; // 0 is none: the kernel does not show it
+    return new Writer("big").u32(tap.unit).finish();
   },
   write: (writer, type, value) => void writer.add(type, (w) => sadbXTap.write(w, { unit: value.u32() })),
 };

@@ -357,6 +357,20 @@ const REFUSED: readonly [what: string, record: IpsecRecord, reason: RegExp][] = 
     /need 4 bytes/,
   ],
   [
+    "a tag with a zero byte",
+    linuxSa({
+      opaque: [{ space: SPACE.OPENBSD, type: 33, critical: false, value: Uint8Array.of(65, 0, 66) }],
+    }),
+    /text with a zero byte/,
+  ],
+  [
+    "an identity with a zero byte",
+    linuxSa({
+      opaque: [{ space: SPACE.OPENBSD, type: 10, critical: false, value: new Uint8Array(11) }],
+    }),
+    /text with a zero byte/,
+  ],
+  [
     "an extension from a machine of the other byte order",
     linuxSa({
       opaque: [{ space: SPACE.OPENBSD, type: 41, critical: true, value: Uint8Array.of(3, 0, 0, 0, 0) }],
@@ -578,6 +592,11 @@ Deno.test("openbsd encode() of deletes names what is to go", () => {
   const flowGone = dialect.decode(messageOf(flow!), SURROUNDINGS);
   assert(flowGone.kind === "policy-gone");
   assertEquals(policyKey(flowGone.id), policyKey(samplePolicy()));
+});
+
+Deno.test("openbsd encode() of the delete of an SA with a mark touches nothing", () => {
+  const id = sampleSa({ mark: { value: 1, mask: 1 } });
+  assertEquals(planned(openbsdDialect().encode({ kind: "delete-sa", id }, SURROUNDINGS)).requests, []);
 });
 
 // --- copies of requests ---
