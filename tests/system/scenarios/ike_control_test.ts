@@ -3,7 +3,7 @@
  * configured; SAs that stand go on, also those that a new master has inherited.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   ADDRESS,
   Charon,
@@ -11,12 +11,15 @@ import {
   delay,
   eventually,
   GATEWAY_TUNNEL,
+  guest,
   Network,
   readKernel,
   Sasyncd,
   test,
   waitEqual,
 } from "../lab/mod.ts";
+
+guest({ limitSeconds: 500 });
 
 const { client, virtual, gw1, gw2 } = ADDRESS;
 const KEY = "0x" + "6b".repeat(32);
@@ -51,7 +54,8 @@ const waitForTraps = (charon: Charon, wanted: readonly string[]) =>
     20_000,
   );
 
-const negotiations = (charon: Charon) => charon.process.countLines(/initiating IKE_SA|establishing CHILD_SA/);
+const negotiations = (charon: Charon, from = 0) =>
+  charon.process.countLines(/initiating IKE_SA|establishing CHILD_SA/, from);
 
 /** A packet from the server to the client's inner network, which a trap would catch. */
 const knock = () => lab.server.ping(client.inner.v4, { count: 1 });
@@ -121,25 +125,52 @@ test("a slave whose charon is started over the copied policies has them again", 
   await waitEqual(lab.gw1, lab.gw2);
 });
 
-test("a new master has the trap, and the SAs of the old one go on without a negotiation", async () => {
-  const inherited = (await readKernel(lab.gw2)).states.map(({ id }) => id);
-  assertEquals(inherited.length, 2);
-  await Promise.all([daemon1.kill(), charon1.kill(), lab.cut("p-gw1", "i-gw1", "s-gw1")]);
+test("a node that steps down keeps its SAs, also when its charon gives them up", async () => {
+  const before = (await readKernel(lab.gw1)).states.map(({ id }) => id);
+  await lab.virtualDown(lab.gw1);
   await lab.virtualUp(lab.gw2);
-  await daemon2.waitForLog(/strongswan is active/);
+  await waitForTraps(charon1, []);
   await waitForTraps(charon2, ["lab/net"]);
-  for (let i = 0; i < 5; i++) await knock();
-  await delay(1000); // what a charon would need to be woken
-  assertEquals((await readKernel(lab.gw2)).states.map(({ id }) => id), inherited);
-  assertEquals(negotiations(charon2), 0);
-  const out = await lab.gw2.run("ip", "-s", "xfrm", "state", "list", "src", virtual.pub.v4);
-  assert(Number(/(\d+)\(packets\)/.exec(out)?.[1]) >= 5, out);
+  const seen = lab.gw1.spawn("ip", "xfrm", "monitor", "SA");
+  await lab.gw1.try(
+    "env",
+    ...charon1.environment,
+    "swanctl",
+    "--terminate",
+    "--ike",
+    "lab",
+    "--timeout",
+    "2",
+  );
+  await charon1.process.waitForLine(/giving up after/, 60_000); // its packets have not left the slave
+  await seen.waitForLine(/^Deleted src/);
+  await waitEqual(lab.gw1, lab.gw2);
+  assertEquals((await readKernel(lab.gw1)).states.map(({ id }) => id).toSorted(), before.toSorted());
+  assertEquals(peer.process.countLines(/received DELETE/), 0);
+  await seen.end();
 });
 
-test("a node that steps down keeps its SAs, and its charon's trap goes", async () => {
-  await lab.virtualDown(lab.gw2);
-  await daemon2.waitForLog(/MASTER -> SLAVE/);
-  await waitForTraps(charon2, []);
-  assertEquals((await readKernel(lab.gw2)).states.length, 2);
-  assertEquals(await daemon2.stop(), 0);
+test("a new master has the trap, and the SAs of the old one go on without a negotiation", async () => {
+  const inherited = (await readKernel(lab.gw1)).states.map(({ id }) => id);
+  assertEquals(inherited.length, 2);
+  const from = charon1.log.length;
+  await Promise.all([daemon2.kill(), charon2.kill(), lab.cut("p-gw2", "i-gw2", "s-gw2")]);
+  await lab.virtualUp(lab.gw1);
+  await waitForTraps(charon1, ["lab/net"]);
+  for (let i = 0; i < 5; i++) await knock();
+  await delay(1000); // what a charon would need to be woken
+  assertEquals((await readKernel(lab.gw1)).states.map(({ id }) => id), inherited);
+  assertEquals(negotiations(charon1, from), 0);
+  const out = await lab.gw1.run("ip", "-s", "xfrm", "state", "list", "src", virtual.pub.v4);
+  assert(Number(/(\d+)\(packets\)/.exec(out)?.[1]) >= 5, out);
+  assertEquals(await daemon1.stop(), 0);
+});
+
+test("conf/swanctl.conf is one that charon takes, with a trap and a reqid of its own", async () => {
+  const example = new URL("../../../conf/swanctl.conf", import.meta.url).pathname;
+  const file = `${lab.gw1.folder}/example.conf`;
+  await Deno.writeTextFile(file, (await Deno.readTextFile(example)).replace("secret =", 'secret = "x"'));
+  await charon1.swanctl("--load-all", "--file", file);
+  assertEquals(await traps(charon1), ["office/office"]);
+  assertMatch(await lab.gw1.run("ip", "xfrm", "policy"), /src 10\.1\.0\.0\/16 [^]*?reqid 1001 mode tunnel/);
 });
