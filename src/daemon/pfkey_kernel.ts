@@ -5,18 +5,16 @@
 
 import { DecodeError, KernelReplyError } from "../errors.ts";
 import type { Dialect, Meaning, Reading, Request, Surroundings } from "../pfkey/dialect.ts";
-import type { PfkeyMessage } from "../pfkey/message.ts";
 import type { Clock, Fd, KernelChange, KernelEvent, KernelIpsec, KernelResult, Takeover } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import { policyKey } from "../record/policy.ts";
 import { type IpsecRecord, recordKey } from "../record/record.ts";
 import { type Sa, type SaIdentity, saKey } from "../record/sa.ts";
+import { PfkeyApply } from "./pfkey_apply.ts";
 import { type Heard, PfkeyChannel, type PfkeySocket } from "./pfkey_channel.ts";
 import { type PfkeyDump, RequestedDump } from "./pfkey_dump.ts";
+import { PfkeyMemory } from "./pfkey_memory.ts";
 import { type ReadSysctl, SysctlDump } from "./pfkey_sysctl_dump.ts";
-import { KnownOrder } from "./known_order.ts";
-import { PolicyPlaces } from "./policy_places.ts";
-import { UntoldRecords } from "./untold_records.ts";
 
 /** What the back end needs of the machine. */
 export interface PfkeyPorts {
@@ -36,19 +34,14 @@ const DUMP_BUFFER_BYTES = 1024 * 1024;
 const COMPARE_MS = 60_000;
 const COMPARE_MS_PER_RECORD = 100;
 
-const DONE: KernelResult = { ok: true };
-
 export class PfkeyKernel implements KernelIpsec {
   readonly name = "pfkey";
   readonly fd: Fd;
   readonly #ports: PfkeyPorts;
   readonly #dialect: Dialect;
   readonly #channel: PfkeyChannel;
-  readonly #places = new PolicyPlaces();
-  readonly #order = new KnownOrder();
-  readonly #untold: UntoldRecords;
-  /** Sources of SAs by key, where requests need them. */
-  readonly #sources = new Map<string, Address>();
+  readonly #memory: PfkeyMemory;
+  readonly #apply: PfkeyApply;
   #dump: PfkeyDump | undefined;
   /** What could not be read and why, by identity; told once for each. */
   #unreadable = new Map<string, string>();
@@ -59,8 +52,9 @@ export class PfkeyKernel implements KernelIpsec {
   constructor(ports: PfkeyPorts, dialect: Dialect) {
     this.#ports = ports;
     this.#dialect = dialect;
-    this.#untold = new UntoldRecords(dialect);
+    this.#memory = new PfkeyMemory(dialect);
     this.#channel = new PfkeyChannel(ports.open(EVENT_BUFFER_BYTES), dialect, ports.pid);
+    this.#apply = new PfkeyApply(this.#channel, this.#memory);
     this.fd = this.#channel.socket.fd;
     for (const request of dialect.subscriptions) this.#subscribe(request);
   }
@@ -71,9 +65,7 @@ export class PfkeyKernel implements KernelIpsec {
 
   readEvents(limit: number): readonly KernelEvent[] {
     const events = this.#pending.splice(0);
-    for (const heard of this.#channel.take(limit)) {
-      events.push(...this.#follow(heard));
-    }
+    for (const heard of this.#channel.take(limit)) events.push(...this.#follow(heard));
     const reason = this.#channel.takeLoss() ?? this.#dueReason();
     return reason === undefined ? events : [...events, { kind: "resync", reason }];
   }
@@ -95,10 +87,7 @@ export class PfkeyKernel implements KernelIpsec {
   }
 
   apply(changes: readonly KernelChange[]): readonly KernelResult[] {
-    const surroundings = this.#surroundings();
-    const results = changes.map((change) => this.#change(change, surroundings));
-    this.#channel.drain();
-    return results;
+    return this.#apply.apply(changes, this.#surroundings());
   }
 
   takeover(sa: Sa): Takeover {
@@ -142,115 +131,27 @@ export class PfkeyKernel implements KernelIpsec {
   #fromTables(tables: readonly (readonly Reading[])[]): readonly IpsecRecord[] {
     const unreadable = new Map<string, string>();
     const records = tables.flatMap((readings) => {
-      const found = new Map<string, { record: IpsecRecord; index: number; priority: number }>();
+      const found = new Map<string, Extract<Reading, { kind: "record" }>>();
       for (const reading of readings) {
         if (reading.kind === "refused") unreadable.set(reading.what, reading.reason);
         if (reading.kind !== "record") continue;
-        const { record, index = 0 } = reading;
-        const key = recordKey(record);
+        const key = recordKey(reading.record);
         if (found.has(key)) unreadable.set(key, "there are several of this identity, with marks perhaps");
-        const priority = record.kind === "policy" ? record.policy.priority : 0;
-        found.set(key, { record: this.#untold.restore(record), index, priority });
+        found.set(key, reading);
       }
       for (const key of unreadable.keys()) found.delete(key);
-      return this.#inOrder([...found.values()]).map(({ record }) => record);
+      return this.#memory.completeTable([...found.values()]);
     });
     for (const [what, reason] of unreadable) this.#pending.push(...this.#note(what, reason));
     this.#unreadable = unreadable;
-    if (this.#dialect.namesBySource === true) this.#noteSources(records);
     return records;
-  }
-
-  #inOrder(found: { record: IpsecRecord; index: number; priority: number }[]) {
-    if (this.#dialect.dump.kind === "sysctl" && found[0]?.record.kind === "policy") {
-      return this.#order.sort(found, ({ record }) => recordKey(record));
-    }
-    const isIndexed = found.every(({ record, index }) => record.kind === "policy" && index > 0);
-    return isIndexed ? this.#places.sort(found) : found;
-  }
-
-  #noteSources(records: readonly IpsecRecord[]): void {
-    this.#sources.clear();
-    for (const record of records) {
-      if (record.kind === "sa") this.#sources.set(saKey(record.sa), record.sa.src);
-    }
-  }
-
-  #change(change: KernelChange, surroundings: Surroundings): KernelResult {
-    const planned = this.#encode(change, surroundings);
-    if (!planned.ok) return planned;
-    const { requests, onExist } = planned.plan;
-    let errno = this.#carryOut(requests, surroundings);
-    if (errno?.errno === "EEXIST" && onExist.length > 0) errno = this.#carryOut(onExist, surroundings);
-    if (errno !== undefined) {
-      return { ok: false, reason: `${this.#dialect.messageName(errno.type)}: ${errno.errno}` };
-    }
-    this.#changed(change);
-    return DONE;
-  }
-
-  #encode(change: KernelChange, surroundings: Surroundings): ReturnType<Dialect["encode"]> {
-    const id = change.kind === "delete-sa" ? change.id : undefined;
-    return this.#dialect.encode(change, surroundings, id && this.#sources.get(saKey(id)));
-  }
-
-  /** @returns what went wrong, or undefined. */
-  #carryOut(
-    requests: readonly Request[],
-    surroundings: Surroundings,
-  ): { readonly type: number; readonly errno: string } | undefined {
-    for (const request of requests) {
-      const answer = this.#channel.exchange(request);
-      if (answer.kind === "lost") return { type: request.type, errno: "the kernel's answer was lost" };
-      if (answer.kind === "message") this.#notePlace(answer.message, surroundings);
-      else if (!request.fine.includes(answer.errno)) return { type: request.type, errno: answer.errno };
-    }
-    return undefined;
-  }
-
-  /** The place that an own policy has got, or has left. */
-  #notePlace(answer: PfkeyMessage, surroundings: Surroundings): void {
-    try {
-      this.#learnPlace(this.#dialect.decode(answer, surroundings));
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error; // no matter: the answer was not an error
-    }
-  }
-
-  #learnPlace(meaning: Meaning): void {
-    if (meaning.kind === "policy-flush") this.#places.clear();
-    if (meaning.kind === "policy-gone") {
-      this.#order.delete(policyKey(meaning.id));
-      if (meaning.index !== undefined) this.#places.delete(meaning.index);
-    }
-    if (meaning.kind !== "changed" || meaning.reading.kind !== "record") return;
-    const { record, index } = meaning.reading;
-    if (record.kind !== "policy") return;
-    this.#order.learn(policyKey(record.policy));
-    if (index !== undefined) this.#places.put({ index, priority: record.policy.priority });
-  }
-
-  #changed(change: KernelChange): void {
-    if (change.kind === "delete-sa") this.#untold.delete(saKey(change.id));
-    else if (change.kind === "delete-policy") this.#untold.delete(policyKey(change.id));
-    else this.#putDone(change.record);
-    if (this.#dialect.namesBySource !== true) return;
-    if (change.kind === "delete-sa") this.#sources.delete(saKey(change.id));
-    if (change.kind === "put" && change.record.kind === "sa") {
-      this.#sources.set(saKey(change.record.sa), change.record.sa.src);
-    }
-  }
-
-  #putDone(record: IpsecRecord): void {
-    this.#untold.put(record);
-    if (record.kind === "policy") this.#order.put(policyKey(record.policy));
   }
 
   #follow(heard: Heard): readonly KernelEvent[] {
     if (heard instanceof DecodeError) return this.#note("a PF_KEY message", heard.message);
     try {
       const meaning = this.#dialect.decode(heard, this.#surroundings());
-      this.#learnPlace(meaning);
+      this.#memory.learnPlace(meaning);
       return this.#translate(meaning);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
@@ -281,13 +182,12 @@ export class PfkeyKernel implements KernelIpsec {
 
   #forget(key: string): void {
     this.#unreadable.delete(key);
-    this.#untold.delete(key);
-    this.#sources.delete(key);
+    this.#memory.forget(key);
   }
 
   /** What an update has made of an SA. When it is gone by now, an event will say so. */
   #readBack(id: SaIdentity, src: Address | undefined, created: boolean): readonly KernelEvent[] {
-    const request = this.#dialect.get(id, src ?? this.#sources.get(saKey(id)));
+    const request = this.#dialect.get(id, src ?? this.#memory.sourceOf(id));
     const answer = this.#channel.exchange(request);
     if (answer.kind === "message") {
       return this.#fromReading(this.#dialect.decodeAnswer(answer.message, this.#surroundings()), created);
@@ -300,11 +200,7 @@ export class PfkeyKernel implements KernelIpsec {
   #fromReading(reading: Reading, created: boolean): readonly KernelEvent[] {
     if (reading.kind === "none") return [];
     if (reading.kind === "refused") return this.#note(reading.what, reading.reason);
-    const record = this.#untold.restore(reading.record);
-    if (this.#dialect.namesBySource === true && record.kind === "sa") {
-      this.#sources.set(saKey(record.sa), record.sa.src);
-    }
-    return [{ kind: "record", record, created }];
+    return [{ kind: "record", record: this.#memory.complete(reading), created }];
   }
 
   /** The event that tells of an unreadable record, unless it has been told. */

@@ -21,9 +21,11 @@ export class UntoldRecords {
 
   /** A record was put. */
   put(record: IpsecRecord): void {
-    const told = encodeContent(this.dialect.told(record));
-    if (equalBytes(told, encodeContent(record))) this.#records.delete(recordKey(record));
-    else this.#records.set(recordKey(record), { record, told });
+    const shown = this.dialect.told(record);
+    const told = shown === record ? undefined : encodeContent(shown);
+    if (told === undefined || equalBytes(told, encodeContent(record))) {
+      this.#records.delete(recordKey(record));
+    } else this.#records.set(recordKey(record), { record, told });
   }
 
   delete(key: string): void {

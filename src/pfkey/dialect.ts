@@ -139,7 +139,8 @@ export interface Dialect {
   refusal(record: IpsecRecord): string | undefined;
   /**
    * A record that `refusal` lets pass, as a dump shows it after `encode` has put it: without what this kernel takes
-   * but does not tell, or has no need of. Such a record must not look changed at each comparison.
+   * but does not tell, or has no need of. Such a record must not look changed at each comparison. The same
+   * object where all is told.
    */
   told(record: IpsecRecord): IpsecRecord;
   /** What becomes of an outbound SA at a takeover: PF_KEY imports no counters. */

@@ -197,7 +197,10 @@ function deletePolicy(id: Parameters<typeof encodePolicyId>[0], { platform }: Li
 }
 
 function told(record: IpsecRecord): IpsecRecord {
-  return record.kind === "sa"
-    ? { kind: "sa", sa: toldSa(record.sa) }
-    : { kind: "policy", policy: toldPolicy(record.policy) };
+  if (record.kind === "policy") {
+    const policy = toldPolicy(record.policy);
+    return policy === record.policy ? record : { kind: "policy", policy };
+  }
+  const sa = toldSa(record.sa);
+  return sa === record.sa ? record : { kind: "sa", sa };
 }

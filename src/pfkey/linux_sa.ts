@@ -275,6 +275,10 @@ function addEncapsulation(writer: ExtensionWriter, { type, srcPort, dstPort }: E
 
 /** The SA as a dump shows it when `encodeSa` has put it. */
 export function toldSa(sa: Sa): Sa {
+  const { selector, flags, direction, opaque } = sa;
+  const isWhole = selector.family === familyOf(sa.dst) && (flags & SILENT_FLAGS) === 0 &&
+    direction === SA_DIRECTION.NONE && opaque.length === 0;
+  if (isWhole) return sa;
   return {
     ...sa,
     selector: emptySelector(sa.dst),

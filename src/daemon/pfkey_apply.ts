@@ -1,0 +1,75 @@
+/** Brings a kernel's SADB and SPD to what is asked for over PF_KEY: changes → requests → results. */
+
+import { DecodeError } from "../errors.ts";
+import type { Dialect, Request, Surroundings } from "../pfkey/dialect.ts";
+import type { PfkeyMessage } from "../pfkey/message.ts";
+import type { KernelChange, KernelResult } from "../ports.ts";
+import type { PfkeyChannel } from "./pfkey_channel.ts";
+import type { PfkeyMemory } from "./pfkey_memory.ts";
+
+const DONE: KernelResult = { ok: true };
+
+/** A request that failed, and with what. */
+interface Failure {
+  readonly request: Request;
+  readonly errno: string;
+}
+
+export class PfkeyApply {
+  readonly #dialect: Dialect;
+
+  constructor(readonly channel: PfkeyChannel, readonly memory: PfkeyMemory) {
+    this.#dialect = channel.dialect;
+  }
+
+  /** Does the changes in their order, one result for each. @throws {SyscallError} when the socket is broken. */
+  apply(changes: readonly KernelChange[], surroundings: Surroundings): KernelResult[] {
+    const results = changes.map((change) => this.#change(change, surroundings));
+    this.channel.drain();
+    return results;
+  }
+
+  #change(change: KernelChange, surroundings: Surroundings): KernelResult {
+    const src = change.kind === "delete-sa" ? this.memory.sourceOf(change.id) : undefined;
+    const planned = this.#dialect.encode(change, surroundings, src);
+    if (!planned.ok) return planned;
+    const { requests, onExist } = planned.plan;
+    let failure = this.#carryOut(requests, change, surroundings);
+    if (failure?.errno === "EEXIST" && onExist.length > 0) {
+      failure = this.#carryOut(onExist, change, surroundings);
+    }
+    if (failure !== undefined) {
+      return { ok: false, reason: `${this.#dialect.messageName(failure.request.type)}: ${failure.errno}` };
+    }
+    this.memory.done(change);
+    return DONE;
+  }
+
+  /** @returns the first request that failed, if one did: those after it are not sent. */
+  #carryOut(
+    requests: readonly Request[],
+    change: KernelChange,
+    surroundings: Surroundings,
+  ): Failure | undefined {
+    for (const request of requests) {
+      const answer = this.channel.exchange(request);
+      if (answer.kind === "lost") return { request, errno: "the kernel's answer was lost" };
+      if (answer.kind === "message") {
+        if (isOfPolicy(change)) this.#learnPlace(answer.message, surroundings);
+      } else if (!request.fine.includes(answer.errno)) return { request, errno: answer.errno };
+    }
+    return undefined;
+  }
+
+  #learnPlace(answer: PfkeyMessage, surroundings: Surroundings): void {
+    try {
+      this.memory.learnPlace(this.#dialect.decode(answer, surroundings));
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error; // no matter: it is an answer, and not an error
+    }
+  }
+}
+
+function isOfPolicy(change: KernelChange): boolean {
+  return change.kind === "delete-policy" || change.kind === "put" && change.record.kind === "policy";
+}
