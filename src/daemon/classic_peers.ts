@@ -138,7 +138,8 @@ export class ClassicPeers {
     const peer = [...this.#peers.values()].find(({ settings }) => equalBytes(settings.address, remote));
     if (peer === undefined || this.#isStopped) return false;
     const accepted = [...peer.links].filter(({ dialled }) => !dialled);
-    if (accepted.length >= ACCEPTED_LIMIT) this.#end(peer, accepted[0]!, "too many connections");
+    const surplus = Math.max(0, accepted.length + 1 - ACCEPTED_LIMIT);
+    for (const link of accepted.slice(0, surplus)) this.#end(peer, link, "too many connections");
     const link = this.#addLink(peer, connection, false);
     this.#attempt(peer, link, () => this.#opened(peer, link));
     return true;
