@@ -36,6 +36,7 @@ import { encodeSaId } from "../xfrm/requests.ts";
 import { decodeSa, type SaReading } from "../xfrm/sa.ts";
 import type { InterfaceNames, Surroundings } from "../xfrm/surroundings.ts";
 import { NetlinkChannel } from "./netlink_channel.ts";
+import { PolicyContexts } from "./policy_contexts.ts";
 import { type IndexedPolicy, PolicyPlaces } from "./policy_places.ts";
 import { XfrmApply } from "./xfrm_apply.ts";
 import { XfrmDump } from "./xfrm_dump.ts";
@@ -74,6 +75,7 @@ export class XfrmKernel implements KernelIpsec {
   readonly #channel: NetlinkChannel;
   readonly #apply: XfrmApply;
   readonly #places = new PolicyPlaces();
+  readonly #contexts: PolicyContexts;
   #dump: XfrmDump<Dumped> | undefined;
   /** What could not be read and why, by identity; told once for each. */
   #unreadable = new Map<string, string>();
@@ -87,6 +89,7 @@ export class XfrmKernel implements KernelIpsec {
     this.#ports = ports;
     this.#channel = new NetlinkChannel(ports.open([]));
     this.#events = ports.open(GROUPS, eventBufferBytes, this.#channel.portId);
+    this.#contexts = new PolicyContexts(this.#channel);
     this.#apply = new XfrmApply(this.#channel, () => this.#surroundings());
     this.fd = this.#events.fd;
   }
@@ -124,6 +127,7 @@ export class XfrmKernel implements KernelIpsec {
     this.#dump = undefined;
     for (const [what, reason] of this.#unreadableInDump) this.#pending.push(...this.#note(what, reason));
     this.#unreadable = this.#unreadableInDump;
+    this.#contexts.dumped(tables.policies);
     return [...tables.sas, ...this.#places.sort(tables.policies)].map(({ record }) => record);
   }
 
@@ -171,25 +175,41 @@ export class XfrmKernel implements KernelIpsec {
       case "sa":
         return this.#fromReading(event.reading, true);
       case "policy": // an updated one keeps its place among those of its priority
-        if (event.reading.kind === "policy") this.#places.put(indexed(event.reading));
-        return this.#fromReading(event.reading, type !== XFRM_MSG_UPDPOLICY);
+        return this.#policyPut(event.reading, type !== XFRM_MSG_UPDPOLICY);
       case "sa-updated":
         return this.#readBack(event.id);
       case "sa-gone":
         this.#unreadable.delete(saKey(event.id));
         return [event];
-      case "policy-gone": {
-        const { kind, id, index, expired } = event;
-        this.#unreadable.delete(policyKey(id));
-        this.#places.delete(index);
-        return [{ kind, id, expired }];
-      }
+      case "policy-gone":
+        return this.#policyGone(event);
       case "policy-flush":
         this.#places.clear();
+        this.#contexts.clear();
         return [event];
       default:
         return [event];
     }
+  }
+
+  #policyPut(told: PolicyReading, created: boolean): readonly KernelEvent[] {
+    if (told.kind !== "policy") return this.#fromReading(told, created);
+    const reading = this.#contexts.complete(told, this.#surroundings());
+    if (reading === "gone") return [];
+    if (reading === undefined) return [{ kind: "resync", reason: "a policy could not be read back" }];
+    if (reading.kind === "policy") this.#places.put(indexed(reading));
+    return this.#fromReading(reading, created);
+  }
+
+  #policyGone(
+    { kind, id: told, index, expired }: XfrmEvent & { kind: "policy-gone" },
+  ): readonly KernelEvent[] {
+    this.#places.delete(index);
+    const id = this.#contexts.identify(told, index);
+    if (id === "gone") return [];
+    if (id === undefined) return [{ kind: "resync", reason: "a policy of unknown security context is gone" }];
+    this.#unreadable.delete(policyKey(id));
+    return [{ kind, id, expired }];
   }
 
   /** What an update has made of an SA. When it is gone by now, an event will say so. */

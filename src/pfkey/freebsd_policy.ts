@@ -247,12 +247,13 @@ export function writePolicyName(id: PolicyIdentity, platform: Platform): Uint8Ar
 
 function addPolicyExtension(
   writer: ExtensionWriter,
-  { direction, selector, type: policyType, mark, interfaceId }: PolicyIdentity,
+  { direction, selector, type: policyType, mark, interfaceId, securityContext }: PolicyIdentity,
   { type, priority, templates }: Pick<Policy, "priority" | "templates"> & { readonly type: number },
 ): void {
   if (policyType !== POLICY_TYPE.MAIN) throw new Refusal("FreeBSD has no sub-policies");
   if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("FreeBSD has no marks");
   if (interfaceId !== 0) throw new Refusal("FreeBSD has no interface id");
+  if (securityContext !== undefined) throw new Refusal("FreeBSD has no security context");
   const dir = direction === DIRECTION.IN
     ? IPSEC_DIR.INBOUND
     : direction === DIRECTION.OUT

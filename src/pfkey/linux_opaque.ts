@@ -54,7 +54,7 @@ export function addOpaqueAttributes(writer: ExtensionWriter, opaque: readonly Op
 }
 
 /** `struct sadb_x_sec_ctx` → `struct xfrm_user_sec_ctx`: u16 length in bytes, u16 type, then alike. */
-function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8Array {
+export function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8Array {
   const reader = new Reader(extension, sadbXSecCtx.name, order);
   const { alg, doi, ctxLen } = sadbXSecCtx.read(reader);
   const writer = new Writer(order).u16(sadbXSecCtx.size + ctxLen).u16(XFRMA_SEC_CTX).u8(alg).u8(doi).u16(
@@ -63,7 +63,8 @@ function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8Array {
   return writer.bytes(reader.bytes(ctxLen)).finish();
 }
 
-function addContext(writer: ExtensionWriter, value: Uint8Array): void {
+/** Adds SADB_X_EXT_SEC_CTX. @throws {Refusal} when the `struct xfrm_user_sec_ctx` is cut short. */
+export function addContext(writer: ExtensionWriter, value: Uint8Array): void {
   const reader = new Reader(value, "xfrm_user_sec_ctx", writer.platform.order);
   if (value.length < sadbXSecCtx.size) throw new Refusal("security context is cut short");
   const head = sadbXSecCtx.read(reader);

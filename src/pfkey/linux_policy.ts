@@ -25,7 +25,7 @@ import {
   sadbXPolicy,
 } from "./kame.ts";
 import { addLimits, readCurrent, readLimits } from "./lifetime.ts";
-import { addOpaqueAttributes, keepOpaque, readOpaque } from "./linux_opaque.ts";
+import { addContext, addOpaqueAttributes, contextToXfrm, keepOpaque, readOpaque } from "./linux_opaque.ts";
 import { refuseIf } from "./linux_sa.ts";
 import { LINUX_EXT as EXT, MODES, sadbXIpsecrequest } from "./linux_tables.ts";
 import {
@@ -40,7 +40,7 @@ import { orReason, Refusal } from "./refusal.ts";
 import { readSockaddr, writeSockaddr } from "./sockaddr.ts";
 
 const KNOWN: ReadonlySet<number> = new Set([
-  ...[EXT.SADB_EXT_ADDRESS_SRC, EXT.SADB_EXT_ADDRESS_DST, EXT.SADB_X_EXT_POLICY],
+  ...[EXT.SADB_EXT_ADDRESS_SRC, EXT.SADB_EXT_ADDRESS_DST, EXT.SADB_X_EXT_POLICY, EXT.SADB_X_EXT_SEC_CTX],
   ...[EXT.SADB_EXT_LIFETIME_CURRENT, EXT.SADB_EXT_LIFETIME_HARD, EXT.SADB_EXT_LIFETIME_SOFT],
 ]);
 
@@ -68,12 +68,14 @@ export function namePolicy({ body }: PfkeyMessage, platform: Platform): NamedPol
   const { dir, id: index } = readPolicyHead(extensions, platform);
   if (dir >= FIRST_SOCKET_DIRECTION) return undefined;
   if (dir < FIRST_DIRECTION) throw new DecodeError(sadbXPolicy.name, `direction ${dir}`);
+  const context = extensions.get(EXT.SADB_X_EXT_SEC_CTX);
   const id = {
     direction: dir - FIRST_DIRECTION,
     selector: readSelector(extensions, platform),
     type: POLICY_TYPE.MAIN,
     mark: NO_MARK,
     interfaceId: 0,
+    ...(context && { securityContext: contextToXfrm(context, platform) }),
   };
   return { id, index, extensions };
 }
@@ -211,6 +213,7 @@ export function encodePolicy(policy: Policy, platform: Platform): Uint8Array {
     writePolicyHead(w, policy, typeOf(policy), policy.priority);
     for (const template of policy.templates) writeTemplate(w, template, platform);
   });
+  if (policy.securityContext !== undefined) addContext(writer, policy.securityContext);
   addOpaqueAttributes(writer, policy.opaque);
   return writer.finish();
 }
@@ -221,6 +224,7 @@ export function encodePolicyId(id: PolicyIdentity, platform: Platform): Uint8Arr
   const writer = new ExtensionWriter(platform);
   addSelector(writer, id.selector);
   writer.add(EXT.SADB_X_EXT_POLICY, (w) => writePolicyHead(w, id, IPSEC_POLICY.NONE, 0));
+  if (id.securityContext !== undefined) addContext(writer, id.securityContext);
   return writer.finish();
 }
 

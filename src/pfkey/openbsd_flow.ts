@@ -190,13 +190,14 @@ export function writeFlowIdentity(id: PolicyIdentity, platform: Platform): Uint8
 
 /** @throws {Refusal} for an identity that no flow has. */
 function flowSetOf(
-  { direction, selector, type, mark, interfaceId }: PolicyIdentity,
+  { direction, selector, type, mark, interfaceId, securityContext }: PolicyIdentity,
   flowType: number,
 ): FlowSet {
   if (direction !== DIRECTION.IN && direction !== DIRECTION.OUT) throw new Refusal("a forward policy");
   if (type !== POLICY_TYPE.MAIN) throw new Refusal(`policy type ${type}`);
   if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("a mark");
   if (interfaceId !== 0) throw new Refusal("an interface id");
+  if (securityContext !== undefined) throw new Refusal("a security context");
   const { IPSP_DIRECTION_IN, IPSP_DIRECTION_OUT } = FLOW_DIRECTION;
   return {
     selector,

@@ -27,6 +27,7 @@ const policyIdentity = {
   selector: required(selector, codec.selector),
   type: defaulting(8, codec.u8, 0),
   interfaceId,
+  securityContext: optional(36, codec.blob),
 };
 
 /** An SA's identity. */

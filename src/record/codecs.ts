@@ -36,6 +36,12 @@ export const address: Codec<Address> = {
   write: (writer, value) => writeAddress(writer, value),
 };
 
+/** Bytes that fill the value. */
+export const blob: Codec<Uint8Array> = {
+  read: (reader) => reader.rest().slice(),
+  write: (writer, value) => void writer.bytes(value),
+};
+
 /** u8, one of the synchronised protocols. */
 export const protocol: Codec<Protocol> = {
   read(reader) {

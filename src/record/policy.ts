@@ -18,6 +18,8 @@ export interface PolicyIdentity {
   readonly type: number;
   readonly mark: Mark;
   readonly interfaceId: number;
+  /** Linux with labelled IPsec: `struct xfrm_user_sec_ctx` and the context, as the kernel has them. */
+  readonly securityContext?: Uint8Array;
 }
 
 /** What an SA must be like for packets of a policy. */
@@ -54,7 +56,9 @@ export interface Policy extends PolicyIdentity {
 }
 
 /** The identity as one string, for maps. */
-export function policyKey({ direction, selector: s, type, mark, interfaceId }: PolicyIdentity): string {
+export function policyKey(
+  { direction, selector: s, type, mark, interfaceId, securityContext }: PolicyIdentity,
+): string {
   return [
     `policy ${direction}`,
     s.family,
@@ -68,5 +72,6 @@ export function policyKey({ direction, selector: s, type, mark, interfaceId }: P
     type,
     `${mark.value.toString(16)}/${mark.mask.toString(16)}`,
     interfaceId,
+    ...(securityContext === undefined ? [] : [securityContext.toHex()]),
   ].join(" ");
 }

@@ -30,8 +30,9 @@ export function identityOfSa({ dst, protocol, spi, mark, rdomain }: SaIdentity):
 
 /** The same for policies. */
 export function identityOfPolicy(
-  { direction, selector, type, mark, interfaceId }: PolicyIdentity,
+  { direction, selector, type, mark, interfaceId, securityContext }: PolicyIdentity,
 ): RecordIdentity {
-  const id = { direction, selector, type, mark, interfaceId };
+  const plain = { direction, selector, type, mark, interfaceId };
+  const id = securityContext === undefined ? plain : { ...plain, securityContext };
   return { kind: "policy", id, key: policyKey(id) };
 }

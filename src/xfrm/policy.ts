@@ -2,12 +2,26 @@
 
 import { DecodeError } from "../errors.ts";
 import type { ValuesOf } from "../layout/layout.ts";
-import { attributeHead, type NetlinkAttributes, readBody, writeAttributeU32 } from "../layout/netlink.ts";
+import {
+  attributeHead,
+  type NetlinkAttributes,
+  readBody,
+  writeAttribute,
+  writeAttributeU32,
+} from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import { agesFromDates } from "../record/age.ts";
-import { type Policy, POLICY_TYPE, type PolicyIdentity, policyKey, type Template } from "../record/policy.ts";
 import {
+  DIRECTION,
+  type Policy,
+  POLICY_TYPE,
+  type PolicyIdentity,
+  policyKey,
+  type Template,
+} from "../record/policy.ts";
+import {
+  AF_INET,
   XFRM_POLICY_MAX,
   XFRMA_IF_ID,
   XFRMA_LASTUSED,
@@ -15,6 +29,7 @@ import {
   XFRMA_OFFLOAD_DEV,
   XFRMA_PAD,
   XFRMA_POLICY_TYPE,
+  XFRMA_SEC_CTX,
   XFRMA_TMPL,
 } from "./constants.ts";
 import { limitsFromKernel, limitsToKernel, NO_LIFETIME } from "./lifetime.ts";
@@ -33,7 +48,14 @@ import {
   writeMark,
   writeOpaque,
 } from "./selector.ts";
-import { xfrmUserpolicyId, xfrmUserpolicyInfo, xfrmUserpolicyType, xfrmUserTmpl } from "./structs.ts";
+import {
+  type xfrmSelector,
+  xfrmUserpolicyId,
+  xfrmUserpolicyInfo,
+  xfrmUserpolicyType,
+  xfrmUserSecCtx,
+  xfrmUserTmpl,
+} from "./structs.ts";
 import type { InterfaceNames, Surroundings } from "./surroundings.ts";
 
 const ALL_ALGORITHMS = 0xffff_ffff;
@@ -50,7 +72,7 @@ export type PolicyReading =
   | { readonly kind: "refused"; readonly what: string; readonly reason: string };
 
 const KNOWN: ReadonlySet<number> = new Set([
-  ...[XFRMA_TMPL, XFRMA_MARK, XFRMA_IF_ID, XFRMA_POLICY_TYPE],
+  ...[XFRMA_TMPL, XFRMA_MARK, XFRMA_IF_ID, XFRMA_POLICY_TYPE, XFRMA_SEC_CTX],
   ...[XFRMA_LASTUSED, XFRMA_PAD, XFRMA_OFFLOAD_DEV],
 ]);
 
@@ -73,18 +95,20 @@ export function decodePolicy(body: Uint8Array, surroundings: Surroundings): Poli
   }
 }
 
-/** Names the policy. @throws {DecodeError} */
+/** Names the policy. Notifications say nothing of a security context. @throws {DecodeError} */
 export function policyIdentity(
   { dir, sel }: Pick<UserpolicyInfo, "dir" | "sel">,
   attributes: NetlinkAttributes,
   interfaces: InterfaceNames,
 ): PolicyIdentity {
+  const context = attributes.get(XFRMA_SEC_CTX);
   return {
     direction: dir,
     selector: selectorFromKernel(sel, interfaces),
     type: readPolicyType(attributes),
     mark: readMark(attributes),
     interfaceId: readU32(attributes, XFRMA_IF_ID),
+    ...(context && { securityContext: context.slice() }),
   };
 }
 
@@ -194,6 +218,28 @@ export function encodePolicyId(
   });
 }
 
+/** Payload of GETPOLICY, by index: the only name that is the policy's alone whatever its security context. */
+export function encodePolicyIndex(id: PolicyIdentity, index: number): Uint8Array {
+  const writer = new Writer();
+  xfrmUserpolicyId.write(writer, { sel: NO_SELECTOR, index, dir: id.direction });
+  writeIdentityAttributes(writer, { ...id, securityContext: undefined });
+  return writer.finish();
+}
+
+/** Payload of a GETPOLICY that finds nothing, unless the kernel has security contexts: then it is invalid (EINVAL). */
+export function encodeContextProbe(): Uint8Array {
+  const writer = new Writer();
+  xfrmUserpolicyId.write(writer, { sel: NO_SELECTOR, index: 0, dir: DIRECTION.OUT });
+  const context = { len: xfrmUserSecCtx.size, exttype: XFRMA_SEC_CTX, alg: 0, doi: 0, ctxLen: 0 };
+  xfrmUserSecCtx.write(attributeHead(writer, XFRMA_SEC_CTX, xfrmUserSecCtx.size), context);
+  return writer.finish();
+}
+
+const NO_SELECTOR: ValuesOf<typeof xfrmSelector> = {
+  ...{ daddr: new Uint8Array(4), saddr: new Uint8Array(4), prefixlenD: 0, prefixlenS: 0 },
+  ...{ dport: 0, dportMask: 0, sport: 0, sportMask: 0, family: AF_INET, proto: 0, ifindex: 0, user: 0 },
+};
+
 function writeTemplates(writer: Writer, templates: readonly Template[]): void {
   if (templates.length === 0) return;
   attributeHead(writer, XFRMA_TMPL, templates.length * xfrmUserTmpl.size);
@@ -214,7 +260,10 @@ function writeTemplates(writer: Writer, templates: readonly Template[]): void {
   }
 }
 
-function writeIdentityAttributes(writer: Writer, { type, mark, interfaceId }: PolicyIdentity): void {
+function writeIdentityAttributes(
+  writer: Writer,
+  { type, mark, interfaceId, securityContext }: PolicyIdentity,
+): void {
   if (type !== POLICY_TYPE.MAIN) {
     attributeHead(writer, XFRMA_POLICY_TYPE, xfrmUserpolicyType.size);
     xfrmUserpolicyType.write(writer, { type });
@@ -222,4 +271,5 @@ function writeIdentityAttributes(writer: Writer, { type, mark, interfaceId }: Po
   }
   writeMark(writer, mark);
   if (interfaceId !== 0) writeAttributeU32(writer, XFRMA_IF_ID, interfaceId);
+  if (securityContext !== undefined) writeAttribute(writer, XFRMA_SEC_CTX, securityContext);
 }

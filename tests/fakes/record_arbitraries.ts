@@ -159,7 +159,7 @@ export const arbitraryTemplate: fc.Arbitrary<Template> = fc.record({
   compressionAlgorithms: u32,
 });
 
-export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
+const policyMembers = {
   direction: fc.nat(2),
   selector: arbitrarySelector,
   type: fc.nat(1),
@@ -175,7 +175,12 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   ageSeconds: u32,
   usedSeconds,
   opaque: arbitraryOpaque,
-});
+};
+
+export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.oneof(
+  fc.record(policyMembers),
+  fc.record({ ...policyMembers, securityContext: fc.uint8Array({ maxLength: 64 }) }),
+);
 
 export const arbitraryRecord: fc.Arbitrary<IpsecRecord> = fc.oneof(
   arbitrarySa.map((sa) => ({ kind: "sa" as const, sa })),

@@ -35,6 +35,7 @@ import { dumpedSa } from "./xfrm_bodies.ts";
 const ENOENT = 2;
 const ESRCH = 3;
 const EEXIST = 17;
+const EINVAL = 22;
 const ERANGE = 34;
 
 /** A state: destination, protocol and SPI as text, mark, and the payload that dumps show. */
@@ -62,6 +63,8 @@ export class FakeXfrm {
   readonly sends: number[] = [];
   /** Types of the attributes beyond MTIMER_THRESH that this kernel knows. */
   knownAttributes: ReadonlySet<number> = new Set();
+  /** Whether policies have security contexts, as with SELinux. */
+  hasContexts = false;
   /** Answers that are lost from now on. */
   loseAnswers = 0;
   /** Dumps that are marked as interrupted from now on. */
@@ -116,6 +119,8 @@ export class FakeXfrm {
         return this.#putPolicy(body, pid);
       case xfrm.XFRM_MSG_DELPOLICY:
         return this.#deletePolicy(body, pid);
+      case xfrm.XFRM_MSG_GETPOLICY:
+        return this.#getPolicy(body);
       default:
         throw new TypeError(`Fake has no message ${type}`);
     }
@@ -152,7 +157,8 @@ export class FakeXfrm {
       new Writer().u32(this.#lastIndex += INDEX_STEP).finish();
     body.set(index, AT_INDEX);
     this.policies = [{ key, body }, ...this.policies.filter((policy) => policy.key !== key)];
-    this.notify(xfrm.XFRM_MSG_UPDPOLICY, body, pid);
+    const told = new Writer().bytes(body.subarray(0, xfrmUserpolicyInfo.size));
+    this.notify(xfrm.XFRM_MSG_UPDPOLICY, copyTold(told, body).finish(), pid);
     return 0;
   }
 
@@ -161,10 +167,18 @@ export class FakeXfrm {
     const found = this.policies.find((policy) => policy.key === key);
     if (found === undefined) return ENOENT;
     this.policies = this.policies.filter((policy) => policy !== found);
-    const writer = new Writer().bytes(body);
-    writeAttribute(writer, xfrm.XFRMA_POLICY, found.body.subarray(0, xfrmUserpolicyInfo.size));
-    this.notify(xfrm.XFRM_MSG_DELPOLICY, writer.finish(), pid);
+    const told = new Writer().bytes(body.subarray(0, xfrmUserpolicyId.size));
+    writeAttribute(told, xfrm.XFRMA_POLICY, found.body.subarray(0, xfrmUserpolicyInfo.size));
+    this.notify(xfrm.XFRM_MSG_DELPOLICY, copyTold(told, found.body).finish(), pid);
     return 0;
+  }
+
+  /** By index. */
+  #getPolicy(body: Uint8Array): number | Uint8Array {
+    const { index } = xfrmUserpolicyId.read(new Reader(body, xfrmUserpolicyId.name));
+    const attributes = readAttributes(body.subarray(xfrmUserpolicyId.size), "GETPOLICY");
+    if (this.hasContexts && attributes.has(xfrm.XFRMA_SEC_CTX)) return EINVAL;
+    return this.policies.find(({ body }) => indexOf(body) === index)?.body ?? ENOENT;
   }
 
   /** The newest state whose mark matches, as __xfrm_state_lookup finds it. */
@@ -211,10 +225,22 @@ function nameSa(body: Uint8Array, layout: SaLayout): { triple: string; mark: Mar
   return { triple: `${encodeHex(daddr)} ${spi} ${proto}`, mark: readMark(attributes) };
 }
 
-/** Selector, direction, mark, interface id and type. */
+function indexOf(policy: Uint8Array): number {
+  return xfrmUserpolicyInfo.read(new Reader(policy, xfrmUserpolicyInfo.name)).index;
+}
+
+/** The attributes of a policy that notifications have: all but the security context. */
+function copyTold(writer: Writer, policy: Uint8Array): Writer {
+  for (const [type, value] of readAttributes(policy.subarray(xfrmUserpolicyInfo.size), "policy")) {
+    if (type !== xfrm.XFRMA_SEC_CTX) writeAttribute(writer, type, value);
+  }
+  return writer;
+}
+
+/** Selector, direction, mark, interface id, type and security context. */
 function namePolicy(body: Uint8Array, layout: PolicyLayout): string {
   const attributes = readAttributes(body.subarray(layout.size), layout.name);
-  const types = [xfrm.XFRMA_MARK, xfrm.XFRMA_IF_ID, xfrm.XFRMA_POLICY_TYPE];
+  const types = [xfrm.XFRMA_MARK, xfrm.XFRMA_IF_ID, xfrm.XFRMA_POLICY_TYPE, xfrm.XFRMA_SEC_CTX];
   const parts = types.map((type) => encodeHex(attributes.get(type) ?? new Uint8Array()));
   return [encodeHex(body.subarray(0, 56)), body[layout.offsetOf("dir")], ...parts].join(" ");
 }

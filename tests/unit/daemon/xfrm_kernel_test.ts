@@ -5,11 +5,11 @@ import { splitDatagram, writeAttribute } from "../../../src/layout/netlink.ts";
 import { Writer } from "../../../src/layout/writer.ts";
 import type { KernelChange, KernelResult } from "../../../src/ports.ts";
 import { SPACE } from "../../../src/record/opaque.ts";
-import type { Policy } from "../../../src/record/policy.ts";
+import { type Policy, policyKey } from "../../../src/record/policy.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { NO_MARK, type Sa } from "../../../src/record/sa.ts";
 import * as xfrm from "../../../src/xfrm/constants.ts";
-import { encodePolicy } from "../../../src/xfrm/policy.ts";
+import { encodePolicy, encodePolicyId } from "../../../src/xfrm/policy.ts";
 import { encodeSaId } from "../../../src/xfrm/requests.ts";
 import { encodeSa } from "../../../src/xfrm/sa.ts";
 import { decodeHex } from "../../fakes/hex.ts";
@@ -92,11 +92,7 @@ Deno.test("XfrmKernel dumps SAs, then policies, oldest first, without larval one
 
 Deno.test("XfrmKernel dumps policies in the order of the lookup: one that was updated keeps its place", () => {
   const { fake, kernel } = start();
-  const update = (policy: Policy) => {
-    const encoded = encodePolicy(policy, VECTOR_SURROUNDINGS);
-    assert(encoded.ok);
-    fake.disturb(xfrm.XFRM_MSG_UPDPOLICY, encoded.body);
-  };
+  const update = (policy: Policy) => updateByOthers(fake, policy);
   const marks = () => dump(kernel).map((record) => record.kind === "policy" && record.policy.mark.value);
   for (const [value, priority] of [[1, 7], [2, 7], [3, 8], [1, 7]] as const) {
     update(samplePolicy({ mark: mark(value), priority }));
@@ -262,9 +258,7 @@ Deno.test("XfrmKernel.readEvents() tells the changes of others, not its own", ()
   assertEquals(kernel.readEvents(10), []);
   fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(2)));
   fake.disturb(xfrm.XFRM_MSG_DELSA, encodeSaId(sa(1)));
-  const policy = encodePolicy(samplePolicy({ priority: 9 }), VECTOR_SURROUNDINGS);
-  assert(policy.ok);
-  fake.disturb(xfrm.XFRM_MSG_UPDPOLICY, policy.body);
+  updateByOthers(fake, samplePolicy({ priority: 9 }));
   kernel.apply([{ kind: "delete-sa", id: sa(2) }]);
   const events = kernel.readEvents(10);
   assertEquals(events.map(({ kind }) => kind), ["record", "sa-gone", "record"]);
@@ -272,6 +266,70 @@ Deno.test("XfrmKernel.readEvents() tells the changes of others, not its own", ()
   assertEquals(events[0].record.sa.spi, 2);
   assert(events[1]?.kind === "sa-gone" && !events[1].expired);
   assertEquals(events[1].id.spi, 1);
+});
+
+/** Policies of one selector: without a security context, and with one. */
+const [PLAIN_POLICY, LABELLED] = [
+  samplePolicy(),
+  samplePolicy({ securityContext: new Uint8Array(12).fill(7) }),
+];
+
+function updateByOthers(fake: FakeXfrm, policy: Policy): void {
+  const encoded = encodePolicy(policy, VECTOR_SURROUNDINGS);
+  assert(encoded.ok);
+  fake.disturb(xfrm.XFRM_MSG_UPDPOLICY, encoded.body);
+}
+
+function deleteByOthers(fake: FakeXfrm, policy: Policy): void {
+  const encoded = encodePolicyId(policy, interfaces);
+  assert(encoded.ok);
+  fake.disturb(xfrm.XFRM_MSG_DELPOLICY, encoded.body);
+}
+
+/** The identities that events name, and what else they say. */
+function told(kernel: XfrmKernel): string[] {
+  return kernel.readEvents(10).map((event) => {
+    if (event.kind === "record") return recordKey(event.record);
+    return event.kind === "policy-gone" ? `gone: ${policyKey(event.id)}` : event.kind;
+  });
+}
+
+Deno.test("XfrmKernel.readEvents() asks for the security contexts that notifications leave out", () => {
+  const { fake, kernel } = start();
+  fake.hasContexts = true;
+  updateByOthers(fake, PLAIN_POLICY);
+  updateByOthers(fake, LABELLED);
+  assertEquals(told(kernel), [policyKey(PLAIN_POLICY), policyKey(LABELLED)]);
+  assertEquals(dump(kernel).map(recordKey), [policyKey(PLAIN_POLICY), policyKey(LABELLED)]);
+  deleteByOthers(fake, LABELLED);
+  deleteByOthers(fake, PLAIN_POLICY);
+  assertEquals(told(kernel), [LABELLED, PLAIN_POLICY].map((policy) => `gone: ${policyKey(policy)}`));
+});
+
+Deno.test("XfrmKernel.readEvents() tells nothing of a policy whose context nobody can know any more", () => {
+  const { fake, kernel } = start();
+  fake.hasContexts = true;
+  updateByOthers(fake, LABELLED);
+  deleteByOthers(fake, LABELLED);
+  assertEquals(told(kernel), []);
+  kernel.apply([putPolicy(LABELLED)]);
+  deleteByOthers(fake, LABELLED);
+  assertEquals(told(kernel), ["resync"]);
+});
+
+Deno.test("XfrmKernel.readEvents() does not ask where policies have no security contexts", () => {
+  const { fake, kernel } = start();
+  for (let i = 0; i < 5; i++) updateByOthers(fake, PLAIN_POLICY);
+  assertEquals(told(kernel).length, 5);
+  deleteByOthers(fake, PLAIN_POLICY);
+  assertEquals(told(kernel), [`gone: ${policyKey(PLAIN_POLICY)}`]);
+  assertEquals(fake.sends, [1]);
+});
+
+Deno.test("XfrmKernel.apply() deletes the policy of that security context and no other", () => {
+  const { kernel } = start();
+  kernel.apply([putPolicy(PLAIN_POLICY), putPolicy(LABELLED), { kind: "delete-policy", id: LABELLED }]);
+  assertEquals(dump(kernel).map(recordKey), [policyKey(PLAIN_POLICY)]);
 });
 
 Deno.test("XfrmKernel.readEvents() gives about as many as asked for and keeps the rest", () => {

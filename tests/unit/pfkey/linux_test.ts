@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DecodeError } from "../../../src/errors.ts";
 import type { Dialect, Meaning, Reading } from "../../../src/pfkey/dialect.ts";
 import { linuxDialect } from "../../../src/pfkey/linux.ts";
+import { encodePolicy, encodePolicyId, namePolicy } from "../../../src/pfkey/linux_policy.ts";
 import { decodeMessage } from "../../../src/pfkey/message.ts";
 import { AUTH, ENCR, IPCOMP } from "../../../src/record/algorithms.ts";
 import { formatAddress } from "../../../src/record/address.ts";
@@ -9,7 +10,7 @@ import { ACTION, DIRECTION, type Policy } from "../../../src/record/policy.ts";
 import { MODE, PROTOCOL, type Sa, SA_FLAG } from "../../../src/record/sa.ts";
 import { damages } from "../../fakes/damage.ts";
 import { decodeHex } from "../../fakes/hex.ts";
-import { addr } from "../../fakes/records.ts";
+import { addr, samplePolicy } from "../../fakes/records.ts";
 import { LINUX_KERNEL_VECTORS } from "../../vectors/linux_kernel_pfkey_vectors.ts";
 import { LINUX_PFKEY_VECTORS } from "../../vectors/linux_pfkey_vectors.ts";
 
@@ -204,6 +205,15 @@ for (const [cause, expected] of meanings) {
     for (const [key, value] of Object.entries(expected)) assertEquals(meaning[key], value, key);
   });
 }
+
+Deno.test("encodePolicy() and encodePolicyId() carry a security context", () => {
+  const securityContext = Uint8Array.of(10, 0, 8, 0, 1, 1, 2, 0, 120, 0);
+  const policy = samplePolicy({ securityContext });
+  for (const body of [encodePolicy(policy, told.platform), encodePolicyId(policy, told.platform)]) {
+    const message = { ...decodeMessage(vector("ip xfrm policy delete"), told.platform), body };
+    assertEquals(namePolicy(message, told.platform)?.id.securityContext, securityContext);
+  }
+});
 
 const all = [
   ...LINUX_KERNEL_VECTORS.map(([name, hex]) => ({ name, hex, order: "little" })),

@@ -4,7 +4,14 @@ import { DecodeError } from "../../../src/errors.ts";
 import { writeAttribute } from "../../../src/layout/netlink.ts";
 import { Writer } from "../../../src/layout/writer.ts";
 import { SPACE } from "../../../src/record/opaque.ts";
-import { ACTION, DIRECTION, type Policy, POLICY_FLAG, POLICY_TYPE } from "../../../src/record/policy.ts";
+import {
+  ACTION,
+  DIRECTION,
+  type Policy,
+  POLICY_FLAG,
+  POLICY_TYPE,
+  policyKey,
+} from "../../../src/record/policy.ts";
 import { MODE, PROTOCOL } from "../../../src/record/sa.ts";
 import { XFRMA_OFFLOAD_DEV, XFRMA_SEC_CTX, XFRMA_TMPL } from "../../../src/xfrm/constants.ts";
 import { decodePolicy, encodePolicy, encodePolicyId, type PolicyReading } from "../../../src/xfrm/policy.ts";
@@ -124,19 +131,17 @@ Deno.test("decodePolicy() tells the policy of a socket", () => {
   assertEquals(decode(vector(POLICY_VECTORS.length - 1)), { kind: "socket" });
 });
 
-Deno.test("decodePolicy() keeps a security context and counts offload", () => {
+Deno.test("decodePolicy() takes a security context for part of the identity and counts offload", () => {
   const context = Uint8Array.of(10, 0, 8, 0, 1, 1, 2, 0, 120, 0);
   const writer = new Writer().bytes(vector(0));
   writeAttribute(writer, XFRMA_SEC_CTX, context);
   writeAttribute(writer, XFRMA_OFFLOAD_DEV, new Uint8Array(8));
   const reading = decode(writer.finish());
   assert(reading.kind === "policy" && reading.offloaded);
-  assertEquals(reading.policy.opaque, [{
-    space: SPACE.LINUX,
-    type: XFRMA_SEC_CTX,
-    critical: true,
-    value: context,
-  }]);
+  assertEquals(reading.policy.securityContext, context);
+  const plain = decode(vector(0));
+  assert(plain.kind === "policy" && policyKey(plain.policy) !== policyKey(reading.policy));
+  assertEquals(policyOf(decode(bodyOf(reading.policy))).securityContext, context);
 });
 
 Deno.test("decodePolicy() refuses an interface that is gone", () => {
