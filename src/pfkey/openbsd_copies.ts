@@ -25,12 +25,12 @@ export class RequestCopies {
     this.#waiting.set(nameOf(request), request.body.slice());
   }
 
-  /** The answer with all that its request said, when there is a copy of that; else the answer as it is. */
+  /** The answer, be it an error, with all that its request said, when there is a copy of that; else as it is. */
   complete(answer: PfkeyMessage): PfkeyMessage {
     const body = this.#waiting.get(nameOf(answer));
     if (body === undefined) return answer;
     this.#waiting.delete(nameOf(answer));
-    return answer.errno === 0 ? { ...answer, body } : answer;
+    return { ...answer, body };
   }
 }
 

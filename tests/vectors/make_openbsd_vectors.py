@@ -341,6 +341,10 @@ def replies(v, s):
     v.add(s, "reply to FLUSH of TCP signatures", s.message(FLUSH, TCPSIGNATURE, **who), reading="ignore")
     v.add(s, "reply to ADDFLOW", flow(s, REQUIRE, OUT, src=SRC4, dst=DST4, flags=1, message=ADDFLOW, **who),
           reading="changed")
+    v.add(s, "reply to ADDFLOW with more than the masks cover", s.message(
+        ADDFLOW, ESP, s.protocol(E_FLOW_TYPE, DENY, OUT), s.address(E_SRC_FLOW, "10.1.2.3", 99),
+        s.address(E_SRC_MASK, "255.255.0.0"), s.address(E_DST_FLOW, "10.2.0.9", 80),
+        s.address(E_DST_MASK, "255.255.255.0"), **who), record=policy_record(1, *NET4, 28, action=1))
     v.add(s, "reply to DELFLOW", flow(s, REQUIRE, OUT, flags=1, message=DELFLOW, **who), reading="policy-gone")
     v.add(s, "reply to GRPSPIS", s.message(
         GRPSPIS, ESP, s.sa(0x2000), ends[1], s.sa(0x99, flags=0, kind=E_SA2), s.address(E_DST2, DST4),

@@ -10,7 +10,7 @@ import {
   readExtensions,
 } from "../../../src/pfkey/message.ts";
 import { openbsdDialect } from "../../../src/pfkey/openbsd.ts";
-import { OPENBSD_EXT } from "../../../src/pfkey/openbsd_constants.ts";
+import { OPENBSD_EXT, OPENBSD_MESSAGES } from "../../../src/pfkey/openbsd_constants.ts";
 import { type Address, familyOf, parsePrefix } from "../../../src/record/address.ts";
 import { AUTH, ENCR } from "../../../src/record/algorithms.ts";
 import { NO_SELECTOR } from "../../../src/record/codecs.ts";
@@ -241,7 +241,12 @@ const NOT_ADDED: readonly number[] = [
   OPENBSD_EXT.SADB_X_EXT_REPLAY,
 ];
 
-for (const vector of OPENBSD_VECTORS.filter(({ record }) => record !== undefined)) {
+/** The kernel's own messages that show a record; those that a request has made show that request. */
+const DUMPED = OPENBSD_VECTORS.filter(({ record, head }) =>
+  record !== undefined && head.type !== OPENBSD_MESSAGES.SADB_X_ADDFLOW
+);
+
+for (const vector of DUMPED) {
   Deno.test(`openbsd encode() of ${vector.name}, ${vector.order}-endian, is what was dumped`, () => {
     const dialect = dialectOf(vector);
     const record = expectedOf(vector.record!);
