@@ -24,6 +24,9 @@ const READ_BYTES = 64 * 1024;
 /** How soon a charon that was started or loaded on a slave is made passive again. */
 const REPEAT_MS = 10_000;
 
+/** How charon refuses to install the trap of a connection that was unloaded. */
+const NOT_CONFIGURED = /name not found/;
+
 /** A child of a connection, as `install` and `uninstall` take it. */
 interface Trap {
   readonly child: string;
@@ -92,7 +95,7 @@ export class StrongswanControl implements IkeControl {
     yield* this.#endAttempts();
   }
 
-  /** Ends the negotiations that charon has begun and that nobody has answered yet: they have no SA. */
+  /** Ends the negotiations that charon has begun and that are not through: they have no SAs yet. */
   *#endAttempts(): ViciTalk<void> {
     const stats = new Map(sectionsOf(yield* command("stats", {})));
     const sas = stats.get("ikesas");
@@ -100,7 +103,7 @@ export class StrongswanControl implements IkeControl {
     for (const id of yield* list("list-sas", "list-sa", {}, attemptsOf)) {
       // a failure means that it has come to its end by itself
       const failure = failureOf(yield* command("terminate", { "ike-id": id, timeout: "-1" }));
-      if (failure === undefined) this.log.detail(`strongswan: IKE SA ${id}, not answered yet, is ended`);
+      if (failure === undefined) this.log.detail(`strongswan: IKE SA ${id}, not established yet, is ended`);
     }
   }
 
@@ -113,13 +116,14 @@ export class StrongswanControl implements IkeControl {
     const failures: string[] = [];
     for (const [name, trap] of [...traps]) {
       const failure = failureOf(yield* command("install", { ...trap }));
+      const isGone = failure !== undefined && NOT_CONFIGURED.test(failure);
       if (failure === undefined) this.log.detail(`strongswan: trap ${name} is installed`);
-      else if (/not found/.test(failure)) {
-        this.log.state(`strongswan: trap ${name} is not configured any more`);
-      } else failures.push(`${name} (${failure})`);
-      if (failure === undefined || /not found/.test(failure)) this.#taken.delete(name);
+      else if (isGone) this.log.state(`strongswan: trap ${name} is not configured any more`);
+      else failures.push(`${name}: ${failure}`);
+      if (failure === undefined || isGone) this.#taken.delete(name);
     }
-    if (failures.length > 0) throw new IkeError(`charon does not install the traps ${failures.join(", ")}`);
+    if (failures.length === 0) return;
+    throw new IkeError(`charon does not install ${failures.length} traps, of these ${failures[0]}`);
   }
 }
 
@@ -134,7 +138,7 @@ function trapsOf(message: ViciSection): readonly (readonly [name: string, trap: 
   });
 }
 
-/** Ids of IKE SAs that charon has begun to negotiate and of whose peer it has heard nothing. */
+/** Ids of the IKE SAs that charon has begun to negotiate and that are not established. */
 function attemptsOf(message: ViciSection): readonly string[] {
   return sectionsOf(message).flatMap(([, sa]) => {
     const isAttempt = textOf(sa, "state") === "CONNECTING" && textOf(sa, "initiator") === "yes";

@@ -41,7 +41,7 @@ export function* command(
 }
 
 /**
- * Has a command carried out whose results come as events. `pick` takes from each what is wanted, or undefined.
+ * Has a command carried out whose results come as events. `pick` takes from each what is wanted.
  *
  * @throws {IkeError} when charon does not know the event or the command.
  */
@@ -69,7 +69,7 @@ export function textOf(section: ViciSection, name: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** A value of a section that is a section, with its name. */
+/** The sections within a section, with their names. */
 export function sectionsOf(section: ViciSection): readonly (readonly [name: string, section: ViciSection])[] {
   return [...section].flatMap(([name, value]) => value instanceof Map ? [[name, value] as const] : []);
 }

@@ -124,6 +124,8 @@ export class FakeCharon implements Server {
   readonly traps = new Set<string>();
   /** Children that are configured. */
   readonly children = new Set<string>();
+  /** Children whose trap cannot be installed now. */
+  readonly refuses = new Set<string>();
   sas: FakeSa[] = [];
   /** Commands that changed something, in their order. */
   readonly done: string[] = [];
@@ -196,9 +198,13 @@ export class FakeCharon implements Server {
   }
 
   #change(name: string, what: string, act: () => boolean): ViciPacket {
+    if (this.refuses.has(what)) return packet(CMD_RESPONSE, { success: "no", errmsg: "busy" });
     const isDone = act();
     if (isDone) this.done.push(`${name} ${what}`);
-    return packet(CMD_RESPONSE, isDone ? { success: "yes" } : { success: "no", errmsg: `${what} not found` });
+    return packet(
+      CMD_RESPONSE,
+      isDone ? { success: "yes" } : { success: "no", errmsg: "configuration name not found" },
+    );
   }
 
   /** Events for who has registered, then the response. */

@@ -84,7 +84,7 @@ test("the end of sasyncd on a slave gives the trap back", async () => {
   await waitForTraps(charon1, ["lab/net"]);
 });
 
-test("on a slave what charon has begun, and nobody has answered, is ended", async () => {
+test("on a slave what charon has begun, and what is not established, is ended", async () => {
   await lab.cut("p-client");
   await knock();
   await charon1.process.waitForLine(/initiating IKE_SA/);

@@ -109,7 +109,7 @@ Deno.test("StrongswanControl installs traps anew that charon still has, and thos
   assertEquals(charon.done, ["install net"]);
 });
 
-Deno.test("StrongswanControl ends what charon has begun and nobody has answered, and no SA that stands", () => {
+Deno.test("StrongswanControl ends what charon has begun and has not established, and no SA that stands", () => {
   const { charon, bench } = withCharon();
   charon.sas = [
     { id: "1", state: "ESTABLISHED", initiator: true },
@@ -171,6 +171,20 @@ Deno.test("StrongswanControl forgets a trap that is not configured any more, and
   bench.run(60_000);
   assertEquals([[...charon.traps], charon.done.slice(2)], [["net"], ["install net"]]);
   assertEquals(bench.log.count(/trap lab\/old is not configured any more/), 1);
+});
+
+Deno.test("StrongswanControl tries again while charon refuses to install a trap", () => {
+  const { charon, bench } = withCharon("net", "dmz");
+  bench.give("passive");
+  bench.run(1000);
+  charon.refuses.add("net");
+  bench.give("active");
+  bench.run(30_000);
+  assertEquals([...charon.traps], ["dmz"]);
+  assertEquals(bench.log.count(/does not install 1 traps, of these lab\/net: busy/), 1);
+  charon.refuses.clear();
+  bench.run(10_000);
+  assertEquals([...charon.traps], ["dmz", "net"]);
 });
 
 Deno.test("StrongswanControl loses no trap wherever the connection breaks", () => {
