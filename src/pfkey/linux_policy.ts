@@ -327,6 +327,7 @@ function writeTemplate(writer: Writer, template: Template, platform: Platform): 
 
 /** The policy as a dump shows it when `encodePolicy` has put it. */
 export function toldPolicy(policy: Policy): Policy {
+  if (policy.opaque.length === 0 && policy.templates.every(({ spi }) => spi === 0)) return policy;
   const templates = policy.templates.map((template) => ({ ...template, spi: 0 }));
   return { ...policy, templates, opaque: keepOpaque(policy.opaque) };
 }
