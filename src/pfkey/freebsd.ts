@@ -7,6 +7,7 @@ import { type ByteOrder, HOST_ORDER } from "../layout/byte_order.ts";
 import type { KernelChange, Takeover } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import { SPACE } from "../record/opaque.ts";
+import type { PolicyIdentity } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import { PROTOCOL, type Sa, type SaIdentity } from "../record/sa.ts";
 import {
@@ -182,12 +183,12 @@ function encode(change: KernelChange, src: Address | undefined, platform: Platfo
 }
 
 function planChange(change: KernelChange, src: Address | undefined, platform: Platform): Plan {
-  if (change.kind === "delete-sa") return { requests: [deleteSa(change.id, src, platform)], onExist: [] };
-  if (change.kind === "delete-policy") {
-    const body = writePolicyName(change.id, platform);
-    const fine = ["EINVAL", "ENOENT"]; // EINVAL is what this kernel says of a policy that is not there
-    return { requests: [{ type: SADB.SADB_X_SPDDELETE, satype: 0, body, fine }], onExist: [] };
+  if (change.kind === "delete-sa") {
+    const { mark, rdomain } = change.id;
+    const isElsewhere = mark.value !== 0 || mark.mask !== 0 || rdomain !== 0; // what has its SPI here is another one
+    return { requests: isElsewhere ? [] : [deleteSa(change.id, src, platform)], onExist: [] };
   }
+  if (change.kind === "delete-policy") return { requests: deletePolicy(change.id, platform), onExist: [] };
   const { record } = change;
   const body = writeRecord(record, platform);
   if (record.kind === "policy") {
@@ -207,6 +208,13 @@ function deleteSa(id: SaIdentity, src: Address | undefined, platform: Platform):
 
 function writeRecord(record: IpsecRecord, platform: Platform): Uint8Array {
   return record.kind === "sa" ? writeSa(record.sa, platform) : writePolicy(record.policy, platform);
+}
+
+/** None for a policy that cannot be here. */
+function deletePolicy(id: PolicyIdentity, platform: Platform): Request[] {
+  const body = orReason(() => writePolicyName(id, platform));
+  const fine = ["EINVAL", "ENOENT"]; // EINVAL is what this kernel says of a policy that is not there
+  return body.ok ? [{ type: SADB.SADB_X_SPDDELETE, satype: 0, body: body.value, fine }] : [];
 }
 
 function get(id: SaIdentity, src: Address | undefined, platform: Platform): Request {

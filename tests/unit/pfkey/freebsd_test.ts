@@ -241,6 +241,14 @@ Deno.test("freebsdDialect().encode() puts and deletes policies by selector", () 
   assertEquals(planOf({ kind: "delete-policy", id: policy }), [["SADB_X_SPDDELETE 0 EINVAL,ENOENT"], []]);
 });
 
+Deno.test("freebsdDialect().encode() deletes nothing where there can be nothing", () => {
+  const mark = { value: 1, mask: 1 };
+  assertEquals(planOf({ kind: "delete-sa", id: plainSa({ mark }) }, SRC), [[], []]);
+  assertEquals(planOf({ kind: "delete-sa", id: plainSa({ rdomain: 1 }) }, SRC), [[], []]);
+  assertEquals(planOf({ kind: "delete-policy", id: plainPolicy({ mark }) }), [[], []]);
+  assertEquals(planOf({ kind: "delete-policy", id: plainPolicy({ direction: DIRECTION.FWD }) }), [[], []]);
+});
+
 Deno.test("freebsdDialect().encode() gives HARD and SOFT together or not at all", () => {
   const limits = [{}, { addSeconds: undefined }, { addSeconds: 60n }, { bytes: 1n }];
   const given = limits.map((hard) => {
