@@ -19,7 +19,7 @@ import {
   waitEqual,
 } from "../lab/mod.ts";
 
-guest({ limitSeconds: 420 });
+guest({ limitSeconds: 600 });
 
 const { gw1, gw2, virtual, client } = ADDRESS;
 const KEY = `0x${"5a".repeat(32)}`;
