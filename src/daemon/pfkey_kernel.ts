@@ -11,7 +11,7 @@ import { policyKey } from "../record/policy.ts";
 import { type IpsecRecord, recordKey } from "../record/record.ts";
 import { type Sa, type SaIdentity, saKey } from "../record/sa.ts";
 import { PfkeyApply } from "./pfkey_apply.ts";
-import { type Heard, PfkeyChannel, type PfkeySocket } from "./pfkey_channel.ts";
+import { type Heard, type PfkeyAnswer, PfkeyChannel, type PfkeySocket } from "./pfkey_channel.ts";
 import { type PfkeyDump, RequestedDump } from "./pfkey_dump.ts";
 import { PfkeyMemory } from "./pfkey_memory.ts";
 import { type ReadSysctl, SysctlDump } from "./pfkey_sysctl_dump.ts";
@@ -187,14 +187,22 @@ export class PfkeyKernel implements KernelIpsec {
 
   /** What an update has made of an SA. When it is gone by now, an event will say so. */
   #readBack(id: SaIdentity, src: Address | undefined, created: boolean): readonly KernelEvent[] {
-    const request = this.#dialect.get(id, src ?? this.#memory.sourceOf(id));
-    const answer = this.#channel.exchange(request);
+    const answer = this.#ask(id, src ?? this.#memory.sourceOf(id));
     if (answer.kind === "message") {
       return this.#fromReading(this.#dialect.decodeAnswer(answer.message, this.#surroundings()), created);
     }
     if (answer.kind === "refused" && answer.errno === "ESRCH") return [];
     const reason = answer.kind === "refused" ? answer.errno : "the answer was lost";
     return [{ kind: "resync", reason: `a changed SA could not be read back: ${reason}` }];
+  }
+
+  #ask(id: SaIdentity, src: Address | undefined): PfkeyAnswer {
+    try {
+      return this.#channel.exchange(this.#dialect.get(id, src));
+    } catch (error) {
+      if (error instanceof RangeError) return { kind: "refused", errno: error.message }; // has no name here
+      throw error;
+    }
   }
 
   #fromReading(reading: Reading, created: boolean): readonly KernelEvent[] {
