@@ -22,6 +22,7 @@ import {
 } from "./message.ts";
 import { FLOW_DIRECTION, FLOW_TYPE, OPENBSD_EXT, SADB_X_POLICYFLAGS_POLICY } from "./openbsd_constants.ts";
 import { addHost, protocolOf, satypeOf } from "./openbsd_identity.ts";
+import { refuseIf } from "./openbsd_lacks.ts";
 import { addOpaques, opaqueOf, openbsdValue, readOpaque, sortByType } from "./openbsd_opaque.ts";
 import { addFlowSet, type FlowSet, readFlowSet } from "./openbsd_selector.ts";
 import { Refusal } from "./refusal.ts";
@@ -193,11 +194,11 @@ function flowSetOf(
   { direction, selector, type, mark, interfaceId, securityContext }: PolicyIdentity,
   flowType: number,
 ): FlowSet {
-  if (direction !== DIRECTION.IN && direction !== DIRECTION.OUT) throw new Refusal("a forward policy");
-  if (type !== POLICY_TYPE.MAIN) throw new Refusal(`policy type ${type}`);
-  if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("a mark");
-  if (interfaceId !== 0) throw new Refusal("an interface id");
-  if (securityContext !== undefined) throw new Refusal("a security context");
+  refuseIf(direction !== DIRECTION.IN && direction !== DIRECTION.OUT, "forward policies");
+  refuseIf(type !== POLICY_TYPE.MAIN, `policy type ${type}`);
+  refuseIf(mark.mask !== 0 || mark.value !== 0, "marks");
+  refuseIf(interfaceId !== 0, "interface ids");
+  refuseIf(securityContext !== undefined, "security contexts");
   const { IPSP_DIRECTION_IN, IPSP_DIRECTION_OUT } = FLOW_DIRECTION;
   return {
     selector,
@@ -207,22 +208,21 @@ function flowSetOf(
 }
 
 function checkExpressible({ action, flags, share, templates, soft, hard }: Policy): void {
-  if (action !== ACTION.ALLOW && action !== ACTION.BLOCK) throw new Refusal(`policy action ${action}`);
-  if (flags !== 0) throw new Refusal(`policy flags 0x${flags.toString(16)}`);
-  if (share !== 0) throw new Refusal("sharing of SAs");
-  if (hasLimit(soft) || hasLimit(hard)) throw new Refusal("limits of a policy");
-  if (templates.length > 1) throw new Refusal(`${templates.length} templates`);
+  refuseIf(action !== ACTION.ALLOW && action !== ACTION.BLOCK, `policy action ${action}`);
+  refuseIf(flags !== 0, `policy flags 0x${flags.toString(16)}`);
+  refuseIf(share !== 0, "sharing of SAs");
+  refuseIf(hasLimit(soft) || hasLimit(hard), "limits of a policy");
+  refuseIf(templates.length > 1, `policy of ${templates.length} templates`);
   for (const template of templates) checkTemplate(template);
 }
 
 function checkTemplate(template: Template): void {
   const { mode, spi, share, authAlgorithms, encryptionAlgorithms, compressionAlgorithms } = template;
-  if (mode !== MODE.TRANSPORT && mode !== MODE.TUNNEL) throw new Refusal(`template of mode ${mode}`);
-  if (spi !== 0) throw new Refusal("template with an SPI");
-  if (share !== 0) throw new Refusal("sharing of SAs");
-  if ([authAlgorithms, encryptionAlgorithms, compressionAlgorithms].some((mask) => mask !== ANY_ALGORITHM)) {
-    throw new Refusal("template with a choice of algorithms");
-  }
+  const masks = [authAlgorithms, encryptionAlgorithms, compressionAlgorithms];
+  refuseIf(mode !== MODE.TRANSPORT && mode !== MODE.TUNNEL, `templates of mode ${mode}`);
+  refuseIf(spi !== 0, "templates with an SPI");
+  refuseIf(share !== 0, "sharing of SAs");
+  refuseIf(masks.some((mask) => mask !== ANY_ALGORITHM), "templates with a choice of algorithms");
 }
 
 function hasLimit(limits: Limits): boolean {

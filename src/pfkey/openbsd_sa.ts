@@ -47,6 +47,7 @@ import {
   sadbXUdpencap,
 } from "./openbsd_constants.ts";
 import { addHost, addRdomain, readRdomain, readSaIdentity } from "./openbsd_identity.ts";
+import { refuseIf } from "./openbsd_lacks.ts";
 import { addOpaques, opaqueOf, openbsdValue, readOpaque, sortByType } from "./openbsd_opaque.ts";
 import { addFlowSet, type FlowSet, hasFlowSet, isEverything, readFlowSet } from "./openbsd_selector.ts";
 import { Refusal } from "./refusal.ts";
@@ -226,16 +227,17 @@ export function writeSa(sa: Sa, nowSeconds: number, platform: Platform): Uint8Ar
 }
 
 function checkExpressible(sa: Sa): void {
-  if (sa.mode !== MODE.TUNNEL && sa.mode !== MODE.TRANSPORT) throw new Refusal(`mode ${sa.mode}`);
-  if (sa.mark.mask !== 0 || sa.mark.value !== 0) throw new Refusal("a mark");
-  if (sa.outputMark !== undefined) throw new Refusal("an output mark");
-  if (sa.interfaceId !== 0) throw new Refusal("an interface id");
-  if (sa.careOf !== undefined) throw new Refusal("a care-of address");
-  if (sa.tfcPadding !== 0) throw new Refusal("TFC padding");
   const unknown = sa.flags & ~KNOWN_FLAGS;
-  if (unknown !== 0) throw new Refusal(`flags ${flagNames(unknown)}`);
-  if (sa.replayWindow > LONGEST_WINDOW) throw new Refusal(`replay window of ${sa.replayWindow} packets`);
-  if (sa.hard.packets !== undefined || sa.soft.packets !== undefined) throw new Refusal("a limit of packets");
+  refuseIf(sa.mode !== MODE.TUNNEL && sa.mode !== MODE.TRANSPORT, `mode ${sa.mode}`);
+  refuseIf(familyOf(sa.src) !== familyOf(sa.dst), "SAs between two families");
+  refuseIf(sa.mark.mask !== 0 || sa.mark.value !== 0, "marks");
+  refuseIf(sa.outputMark !== undefined, "output marks");
+  refuseIf(sa.interfaceId !== 0, "interface ids");
+  refuseIf(sa.careOf !== undefined, "care-of addresses");
+  refuseIf(sa.tfcPadding !== 0, "TFC padding");
+  refuseIf(unknown !== 0, `flags ${flagNames(unknown)}`);
+  refuseIf(sa.replayWindow > LONGEST_WINDOW, `replay window of ${sa.replayWindow} packets`);
+  refuseIf(sa.hard.packets !== undefined || sa.soft.packets !== undefined, "limit of packets");
 }
 
 function flagNames(flags: number): string {
@@ -281,8 +283,8 @@ function isBetween(selector: Selector, src: Uint8Array, dst: Uint8Array): boolea
 
 /** The other side's port: that which is not our own, 4500. @throws {Refusal} when neither is. */
 function peerPort({ protocol, direction }: Sa, { type, srcPort, dstPort, original }: Encapsulation): number {
-  if (protocol !== PROTOCOL.ESP || type !== ESP_IN_UDP) throw new Refusal(`encapsulation of type ${type}`);
-  if (original.some((byte) => byte !== 0)) throw new Refusal("encapsulation with an original address");
+  refuseIf(protocol !== PROTOCOL.ESP || type !== ESP_IN_UDP, `encapsulation of type ${type}`);
+  refuseIf(original.some((byte) => byte !== 0), "original addresses in encapsulation");
   const own = direction === SA_DIRECTION.IN ? dstPort : direction === SA_DIRECTION.OUT ? srcPort : undefined;
   if (own !== undefined ? own !== NAT_T_PORT : srcPort !== NAT_T_PORT && dstPort !== NAT_T_PORT) {
     throw new Refusal(`encapsulation from port ${srcPort} to port ${dstPort}: neither is ${NAT_T_PORT}`);

@@ -14,6 +14,7 @@ import { readStruct, requireAddress, requireStruct } from "./extensions.ts";
 import type { Extensions, ExtensionWriter, Platform } from "./message.ts";
 import { FLOW_DIRECTION, OPENBSD_EXT, sadbProtocol } from "./openbsd_constants.ts";
 import { addHost } from "./openbsd_identity.ts";
+import { refuseIf } from "./openbsd_lacks.ts";
 import { Refusal } from "./refusal.ts";
 
 /** What the extensions say. */
@@ -117,23 +118,25 @@ function maskOf(address: Address, bits: number): Address {
 }
 
 function checkSelector({ family, ...s }: Selector): void {
-  if (family === 0) throw new Refusal("selector without a family");
-  if (familyOf(s.src) !== family || familyOf(s.dst) !== family) throw new Refusal("selector of two families");
-  if (s.ifname !== "") throw new Refusal(`selector with interface ${s.ifname}`);
-  if (s.user !== 0) throw new Refusal("selector with a user");
-  for (const [address, bits] of [[s.src, s.srcBits], [s.dst, s.dstBits]] as const) {
-    if (!equalBytes(maskAddress(address, bits), address)) {
-      throw new Refusal(`selector ${formatAddress(address)}/${bits} with host bits set`);
-    }
-  }
-  for (const [port, mask] of [[s.srcPort, s.srcPortMask], [s.dstPort, s.dstPortMask]] as const) {
-    if (mask === 0 ? port !== 0 : mask !== ALL_OF_PORT) {
-      throw new Refusal(`selector with port mask 0x${mask.toString(16)}`);
-    }
-    if (mask !== 0 && ![0, TCP, UDP].includes(s.protocol)) {
-      throw new Refusal(`selector with a port of protocol ${s.protocol}, which OpenBSD does not look at`);
-    }
-  }
+  refuseIf(family === 0, "selector without a family");
+  refuseIf(familyOf(s.src) !== family || familyOf(s.dst) !== family, "selector of two families");
+  refuseIf(s.ifname !== "", `selector with interface ${s.ifname}`);
+  refuseIf(s.user !== 0, "selector with a user");
+  checkPrefix(s.src, s.srcBits);
+  checkPrefix(s.dst, s.dstBits);
+  checkPort(s.protocol, s.srcPort, s.srcPortMask);
+  checkPort(s.protocol, s.dstPort, s.dstPortMask);
+}
+
+function checkPrefix(address: Address, bits: number): void {
+  const isCut = equalBytes(maskAddress(address, bits), address);
+  refuseIf(!isCut, `selector ${formatAddress(address)}/${bits} with host bits set`);
+}
+
+function checkPort(protocol: number, port: number, mask: number): void {
+  const isOdd = mask === 0 ? port !== 0 : mask !== ALL_OF_PORT;
+  refuseIf(isOdd, `selector with port mask 0x${mask.toString(16)}`);
+  refuseIf(mask !== 0 && ![0, TCP, UDP].includes(protocol), `ports of protocol ${protocol}`);
 }
 
 /** Whether it selects everything, of whatever family. */
