@@ -262,12 +262,14 @@ function addPolicyExtension(
   if (dir === undefined) throw new Refusal("FreeBSD has no policies for what is forwarded");
   writer.add(FREEBSD_EXT.SADB_X_EXT_POLICY, (w) => {
     sadbXPolicy.write(w, { type, dir, scope: IPSEC_POLICYSCOPE.UNKNOWN, id: 0, priority });
-    for (const template of templates) writeRequest(w, template, selector.family, writer.platform);
+    for (const template of templates) {
+      checkTemplate(template, direction, selector.family);
+      writeRequest(w, template, writer.platform);
+    }
   });
 }
 
-function writeRequest(writer: Writer, template: Template, family: Family, platform: Platform): void {
-  checkTemplate(template, family);
+function writeRequest(writer: Writer, template: Template, platform: Platform): void {
   const { protocol, mode, reqid, optional, src, dst } = template;
   const isTunnel = mode === MODE.TUNNEL;
   const start = writer.length;
@@ -286,13 +288,13 @@ function writeRequest(writer: Writer, template: Template, family: Family, platfo
 }
 
 /** @throws {Refusal} naming what a request has no place for, or the kernel would change in silence. */
-function checkTemplate(template: Template, family: Family): void {
+function checkTemplate(template: Template, direction: number, family: Family): void {
   const { protocol, mode, spi, reqid, share, optional, src, dst } = template;
   if (!Object.values<number>(PROTOCOL).includes(protocol)) {
     throw new Refusal(`template of protocol ${protocol}`);
   }
   if (mode !== MODE.TUNNEL && mode !== MODE.TRANSPORT) throw new Refusal(`template of mode ${mode}`);
-  if (spi !== 0) throw new Refusal("template with an SPI");
+  if (spi !== 0 && !isSpare(template, direction)) throw new Refusal("template with an SPI");
   if (share !== 0) throw new Refusal("template that shares SAs");
   if (optional && reqid !== 0) throw new Refusal("optional template with a reqid");
   if (reqid > IPSEC_MANUAL_REQID_MAX) {
@@ -304,6 +306,14 @@ function checkTemplate(template: Template, family: Family): void {
     if (familyOf(src) !== familyOf(dst)) throw new Refusal("template of two families");
     if (isAnyAddress(src) || isAnyAddress(dst)) throw new Refusal("tunnel without both ends");
   } else if (template.family !== family) throw new Refusal("transport template of another family");
+}
+
+/**
+ * strongSwan on Linux writes the newest SA's SPI into the templates of its outbound policies, where the reqid names the
+ * SAs already.
+ */
+function isSpare({ reqid }: Template, direction: number): boolean {
+  return direction === DIRECTION.OUT && reqid !== 0;
 }
 
 function addSelector(writer: ExtensionWriter, selector: Selector): void {
@@ -337,20 +347,19 @@ function portOf(port: number, mask: number): number {
 }
 
 /**
- * The policy as a dump shows it after `writePolicy`, the same object where that shows all: templates of transport mode
- * need no addresses.
+ * The policy as a dump shows it after `writePolicy`, the same object where that shows all: without SPIs, and without
+ * addresses in templates of transport mode.
  */
 export function toldPolicy(policy: Policy): Policy {
-  const hasNeedless = policy.templates.some(({ mode, src, dst }) =>
-    mode === MODE.TRANSPORT && !(isAnyAddress(src) && isAnyAddress(dst))
-  );
-  if (!hasNeedless && policy.opaque.every(isOwn)) return policy;
-  const ends = { src: anyOf(policy.selector.family), dst: anyOf(policy.selector.family) };
-  return {
-    ...policy,
-    templates: policy.templates.map((template) =>
-      template.mode === MODE.TRANSPORT ? { ...template, ...ends } : template
-    ),
-    opaque: policy.opaque.filter(isOwn),
-  };
+  const any = anyOf(policy.selector.family);
+  const templates = policy.templates.map((template) => toldTemplate(template, any));
+  const isWhole = templates.every((template, i) => template === policy.templates[i]);
+  if (isWhole && policy.opaque.every(isOwn)) return policy;
+  return { ...policy, templates, opaque: policy.opaque.filter(isOwn) };
+}
+
+function toldTemplate(template: Template, any: Address): Template {
+  const hasEnds = template.mode === MODE.TUNNEL || isAnyAddress(template.src) && isAnyAddress(template.dst);
+  if (hasEnds && template.spi === 0) return template;
+  return { ...template, spi: 0, ...(hasEnds ? {} : { src: any, dst: any }) };
 }

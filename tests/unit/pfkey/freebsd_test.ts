@@ -380,7 +380,8 @@ const policyRefusals: readonly (readonly [overrides: Partial<Policy>, reason: st
   [{ hard: { bytes: 1n } }, "policy with a limit of bytes or packets"],
   [template({ protocol: 60 }), "template of protocol 60"],
   [template({ mode: MODE.BEET }), "template of mode 4"],
-  [template({ spi: 1 }), "template with an SPI"],
+  [template({ spi: 1, reqid: 0 }), "template with an SPI"],
+  [{ direction: DIRECTION.IN, ...template({ spi: 1 }) }, "template with an SPI"],
   [template({ share: 1 }), "template that shares SAs"],
   [template({ optional: true }), "optional template with a reqid"],
   [template({ reqid: 0x4000 }), "template with reqid 16384, beyond 16383"],
@@ -440,6 +441,31 @@ for (const [what, given, told] of taken) {
     assertEquals(compact(LITTLE.told(record)), compact({ kind: "sa", sa: plainSa(told) }));
   });
 }
+
+const ANY = addr("0.0.0.0");
+const takenPolicies: readonly (readonly [what: string, policy: Partial<Policy>, told: Partial<Policy>])[] = [
+  ["the SPI that strongSwan writes into outbound templates", template({ spi: 1 }), template({ spi: 0 })],
+  [
+    "ends of templates without a tunnel",
+    template({ mode: MODE.TRANSPORT }),
+    template({ mode: MODE.TRANSPORT, src: ANY, dst: ANY }),
+  ],
+  ["attributes of other systems that may be left out", { opaque: [attribute(SPACE.LINUX, 32, false)] }, {}],
+];
+
+for (const [what, given, told] of takenPolicies) {
+  Deno.test(`freebsdDialect().told() of a policy is without ${what}`, () => {
+    const record: IpsecRecord = { kind: "policy", policy: plainPolicy(given) };
+    assertEquals(LITTLE.refusal(record), undefined);
+    assertEquals(compact(LITTLE.told(record)), compact({ kind: "policy", policy: plainPolicy(told) }));
+  });
+}
+
+Deno.test("freebsdDialect().told() is the record itself where all is told", () => {
+  const sa: IpsecRecord = { kind: "sa", sa: plainSa() };
+  const policy: IpsecRecord = { kind: "policy", policy: plainPolicy() };
+  assert(LITTLE.told(sa) === sa && LITTLE.told(policy) === policy);
+});
 
 /** Something plain with some members of something arbitrary: more of that FreeBSD would seldom take. */
 function mixed<T extends object>(plain: T, any: fc.Arbitrary<T>): fc.Arbitrary<T> {
