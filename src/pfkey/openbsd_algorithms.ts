@@ -67,32 +67,36 @@ export function readAlgorithms(
     }
     return { aead: { id: aead.id, ...readableKey(key, aead.name), icvBits: aead.icvBits! } };
   }
+  if (encrypt === 0 && key !== undefined) {
+    throw new Refusal("encryption that the kernel does not name (AES-GCM with a short ICV)");
+  }
   const integrity = readIntegrity(auth, authKey);
   if (protocol === PROTOCOL.AH) return { integrity };
   return { encryption: readCipher(encrypt, key, integrity), integrity };
 }
 
 function readIntegrity(auth: number, key: KeyExtension | undefined): Integrity | undefined {
-  if (auth === 0 || AEAD_AUTH.includes(auth)) return undefined;
+  if (auth === 0) {
+    if (key !== undefined) throw new Refusal("integrity that the kernel does not name");
+    return undefined;
+  }
   const { id, name, icvBits } = integrities.fromKernel(auth);
   return { id, ...readableKey(key, name), icvBits: icvBits! }; // all rows have it
 }
 
-/** Encryption 0 without a key is none, the same on the wire as the null cipher; with a key it has no name. */
+/** No encryption is the same on the wire as the null cipher. */
 function readCipher(
   encrypt: number,
   key: KeyExtension | undefined,
   integrity: Integrity | undefined,
 ): Cipher {
+  const none = { id: ENCR.NULL, keyBits: 0, key: new Uint8Array() };
   if (encrypt === 0) {
-    if (key !== undefined) {
-      throw new Refusal("encryption that the kernel does not name (AES-GCM with a short ICV)");
-    }
     if (integrity === undefined) throw new Refusal("neither encryption nor integrity");
-    return { id: ENCR.NULL, keyBits: 0, key: new Uint8Array() };
+    return none;
   }
   const { id, name } = ciphers.fromKernel(encrypt);
-  return id === ENCR.NULL ? { id, keyBits: 0, key: new Uint8Array() } : { id, ...readableKey(key, name) };
+  return id === ENCR.NULL ? none : { id, ...readableKey(key, name) };
 }
 
 function readableKey(

@@ -225,6 +225,12 @@ def sas(v, s):
           refused="encryption that the kernel does not name")
     v.add(s, "ESP with AES-GCM and another key for integrity", dump(s, 0x102b, 3, 20, key(20), key(20)),
           refused="integrity algorithm 3 beside SADB_X_EALG_AESGCM16")
+    v.add(s, "ESP with AES-CBC and AES-128-GMAC", dump(s, 0x102c, 9, 12, key(20), key(16)),
+          refused="integrity algorithm 9 is not known")
+    v.add(s, "ESP with AES-CBC and integrity of the future, which has no number", dump(s, 0x102d, 0, 12, key(20), key(16)),
+          refused="integrity that the kernel does not name")
+    v.add(s, "AH with AES-128-GMAC", dump(s, 0x102e, 9, 0, key(20), satype=AH, flags=0),
+          refused="integrity algorithm 9 is not known")
     v.add(s, "ESP with null encryption", dump(s, 0x1030, 5, 11, key(32)),
           record=sa_record(0x1030, encryption=cipher(11, b""), integrity=integrity(12, key(32), 128)))
     v.add(s, "ESP with null encryption and a key that is not used", dump(s, 0x1031, 5, 11, key(32), key(16)),
