@@ -218,7 +218,7 @@ export function libcPaths(
   { system, arch }: OsArch,
   loader: Pick<LibraryLoader, "list"> = RUNTIME,
 ): readonly string[] {
-  if (system === "freebsd") return ["/lib/libc.so.7"];
+  if (system === "freebsd") return []; // its structures are not known here
   if (system === "openbsd") {
     return newestFirst(loader.list(BSD_LIBRARIES)).map((name) => `${BSD_LIBRARIES}/${name}`);
   }

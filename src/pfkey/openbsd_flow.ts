@@ -237,8 +237,9 @@ function typeOf({ action, opaque }: Policy, template: Template | undefined): num
   return (rows.find(({ type }) => type === exact) ?? rows.find(({ byDefault }) => byDefault))!.type; // each has one
 }
 
-function addEndpoints(writer: ExtensionWriter, direction: number, { src, dst }: Template): void {
+function addEndpoints(writer: ExtensionWriter, direction: number, { src, dst, mode }: Template): void {
   const [local, remote] = direction === DIRECTION.OUT ? [src, dst] : [dst, src];
+  refuseIf(mode === MODE.TUNNEL && isAnyAddress(remote), "tunnels without a remote endpoint");
   addEndpoint(writer, SADB_EXT.SADB_EXT_ADDRESS_SRC, local);
   addEndpoint(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, remote);
 }

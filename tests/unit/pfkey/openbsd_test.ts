@@ -413,6 +413,11 @@ const REFUSED: readonly [what: string, record: IpsecRecord, reason: RegExp][] = 
     linuxPolicy({ templates: [sampleTemplate(), sampleTemplate()] }),
     /policy of 2 templates/,
   ],
+  [
+    "a tunnel to nowhere",
+    linuxPolicy({ templates: [sampleTemplate({ dst: addr("0.0.0.0") })] }),
+    /remote endpoint/,
+  ],
   ["a template of an SPI", linuxPolicy({ templates: [sampleTemplate({ spi: 5 })] }), /an SPI/],
   ["a template of BEET", linuxPolicy({ templates: [sampleTemplate({ mode: MODE.BEET })] }), /mode 4/],
   [
