@@ -11,7 +11,9 @@ import { DEMOTED, FileDemoter } from "./src/daemon/file_demoter.ts";
 import { GroupDemoter } from "./src/daemon/group_demoter.ts";
 import { loadConfig } from "./src/daemon/load_config.ts";
 import { LockedTracker } from "./src/daemon/locked_tracker.ts";
-import { openIke } from "./src/daemon/open_ike.ts";
+import { IkeOrders } from "./src/daemon/ike_orders.ts";
+import { IkeSwitch } from "./src/daemon/ike_switch.ts";
+import { openHeir, openIke } from "./src/daemon/open_ike.ts";
 import { MemoryKernel } from "./src/daemon/memory_kernel.ts";
 import { type Listening, resolveConfig, ResolveError, type Resolver } from "./src/daemon/resolve_config.ts";
 import { RuleGuard } from "./src/daemon/guard.ts";
@@ -23,7 +25,7 @@ import { HOST_ORDER } from "./src/layout/byte_order.ts";
 import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "./src/link/route_messages.ts";
 import { StderrHandler } from "./src/log/stderr_handler.ts";
 import { SyslogHandler } from "./src/log/syslog_handler.ts";
-import { type Log, openLog } from "./src/log/verbosity.ts";
+import { type Log, openLog, SILENT_LOG } from "./src/log/verbosity.ts";
 import { linuxDialect } from "./src/pfkey/linux.ts";
 import { openbsdDialect } from "./src/pfkey/openbsd.ts";
 import type { Clock, Demoter, KernelIpsec, Listener, RoleTracker } from "./src/ports.ts";
@@ -59,6 +61,9 @@ const GUARD_KEEPER = "--guard-keeper";
 /** What the keeper is told: this node is to be demoted when this process has died, or not. */
 const SLAVE = "S";
 const MASTER = "M";
+
+/** How long the keeper tries to give back what was taken from the IKE daemon. */
+const HEIR_MS = 2000;
 
 /** The user that the daemon's files may belong to instead of root. */
 const DAEMON_USER = "_sasyncd";
@@ -149,6 +154,7 @@ async function run(
       doors: new FfiLocalDoors(libc),
       runner: new FfiCommandRunner(libc, () => poller.wake()),
       log,
+      tellHeir: (will) => keeper?.tell("ike", will),
     }),
     log,
     os: Deno.build.os,
@@ -243,11 +249,20 @@ async function keep(owner: number, demoteFile: string | undefined): Promise<void
   const will = await readWill();
   const libc = openLibc();
   try {
-    if (demoteFile !== undefined && will === SLAVE) replaceFile(libc, demoteFile, DEMOTED);
+    if (demoteFile !== undefined && will.get("role") === SLAVE) replaceFile(libc, demoteFile, DEMOTED);
   } finally {
     new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner).sweep("own");
   }
+  await giveBack(libc, will.get("ike"));
   Deno.exit(0);
+}
+
+/** What the process that has died had taken from the IKE daemon. */
+async function giveBack(libc: Libc, will: string | undefined): Promise<void> {
+  if (will === undefined) return;
+  const control = openHeir(will, { doors: new FfiLocalDoors(libc), log: SILENT_LOG });
+  const orders = new IkeOrders([new IkeSwitch(control, SILENT_LOG)], new SystemClock(libc));
+  await orders.leave(new FfiPoller(libc), HEIR_MS);
 }
 
 function openTracker(libc: Libc, { mode, interface: name, virtualAddress: address }: Config): RoleTracker {
@@ -282,7 +297,7 @@ function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): De
     ...demoteFile,
     read: (path) => new TextDecoder().decode(readOwnedFile(libc, path).bytes),
     replace: (path, text) => replaceFile(libc, path, text),
-    tellHeir: (isMaster) => keeper?.tell(isMaster ? MASTER : SLAVE),
+    tellHeir: (isMaster) => keeper?.tell("role", isMaster ? MASTER : SLAVE),
   });
 }
 

@@ -8,7 +8,7 @@ const WAIT_MS = 1000;
 
 /** The first process's side: keeps a keeper running. */
 export class Keeper {
-  #will = "";
+  readonly #will = new Map<string, string>();
   #input: WritableStreamDefaultWriter<Uint8Array> | undefined;
 
   /** Starts it. `args` lead to `readWill` in the new process; `complain` is told when a keeper has died. */
@@ -16,16 +16,17 @@ export class Keeper {
     this.#keep();
   }
 
-  /** Tells the keeper a new will, one character; the last one counts. */
-  tell(will: string): void {
-    if (will === this.#will) return;
-    this.#will = will;
+  /** Tells the keeper a new part of the will, in the place of what it had under this name. */
+  tell(name: string, text: string): void {
+    if (text === this.#will.get(name)) return;
+    this.#will.set(name, text);
     this.#send();
   }
 
   #send(): void {
     // a keeper that has died is replaced, and the next one is told again
-    this.#input?.write(new TextEncoder().encode(this.#will)).catch(() => {});
+    const line = `${JSON.stringify([...this.#will])}\n`;
+    this.#input?.write(new TextEncoder().encode(line)).catch(() => {});
   }
 
   async #keep(): Promise<never> {
@@ -47,12 +48,15 @@ export class Keeper {
   }
 }
 
-/** The keeper's side: waits for the end of the first process. @returns its last will, one character, or "". */
-export async function readWill(): Promise<string> {
+/** The keeper's side: waits for the end of the first process. @returns its last will, by name. */
+export async function readWill(): Promise<ReadonlyMap<string, string>> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
-  let will = "";
+  let last = "[]";
+  let rest = "";
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
-    will = text.at(-1) ?? will;
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? ""; // one that was not finished does not count
+    last = lines.at(-1) ?? last;
   }
-  return will;
+  return new Map(JSON.parse(last) as [string, string][]); // written by `Keeper`, of the same program
 }

@@ -41,6 +41,9 @@ const RETRY_MS = 1000;
 /** How long peers may take to notice that this node leaves. */
 const LEAVE_MS = 500;
 
+/** How long an IKE daemon may take to take back what was taken from it; with the peers' time less than a second. */
+const LEAVE_IKE_MS = 400;
+
 /** Data collected for one peer in one turn. */
 const COLLECT_BYTES = 32 * 1024;
 
@@ -100,7 +103,7 @@ export class Gateway {
     peers.stop(this.#stopReason);
     this.#survive("take the guard away", () => this.options.guard.set([]));
     this.#survive("leave the demotion behind", () => this.options.preference?.leave());
-    await this.options.ike.leave(poller);
+    await this.options.ike.leave(poller, LEAVE_IKE_MS);
     await this.#leavePeers();
   }
 

@@ -3,9 +3,6 @@
 import type { Clock, Fd, IkeOrder, Interest, Poller, Readiness } from "../ports.ts";
 import type { IkeSwitch } from "./ike_switch.ts";
 
-/** How long the end of the program may wait for an IKE daemon. */
-const LEAVE_MS = 500;
-
 export class IkeOrders {
   constructor(private readonly switches: readonly IkeSwitch[], private readonly clock: Clock) {}
 
@@ -23,9 +20,9 @@ export class IkeOrders {
     return Math.min(Infinity, ...this.switches.map((one) => one.tick(this.clock.bootMs(), ready)));
   }
 
-  /** Gives back what was taken from the daemons, as far as that goes in a moment. */
-  async leave(poller: Poller): Promise<void> {
-    const endMs = this.clock.bootMs() + LEAVE_MS;
+  /** Gives back what was taken from the daemons, as far as that goes in this time. */
+  async leave(poller: Poller, limitMs: number): Promise<void> {
+    const endMs = this.clock.bootMs() + limitMs;
     for (const one of this.switches) one.leave(this.clock.bootMs());
     for (let ready = new Map<Fd, Readiness>(); this.clock.bootMs() < endMs;) {
       const nextMs = Math.min(endMs, this.tick(ready));

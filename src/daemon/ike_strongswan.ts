@@ -28,20 +28,32 @@ const REPEAT_MS = 10_000;
 const NOT_CONFIGURED = /name not found/;
 
 /** A child of a connection, as `install` and `uninstall` take it. */
-interface Trap {
+export interface Trap {
   readonly child: string;
   readonly ike: string;
+}
+
+export interface StrongswanOptions {
+  /** charon's vici socket. */
+  readonly path: string;
+  readonly doors: LocalDoors;
+  readonly log: Log;
+  /** Taken by a process before this one, whose heir this is. */
+  readonly taken?: readonly Trap[];
+  /** Told of what is to be given back when this process has died. */
+  readonly tellHeir?: (taken: readonly Trap[]) => void;
 }
 
 export class StrongswanControl implements IkeControl {
   readonly name = "strongswan";
   readonly patienceMs = 5000;
-  /** The traps that charon has no more because it is passive, by its name for them. */
-  readonly #taken = new Map<string, Trap>();
+  /** The traps that charon has no more because it is passive, by name. */
+  readonly #taken: Map<string, Trap>;
   #try: { readonly stream: ByteStream; readonly session: ViciSession } | undefined;
 
-  /** `path`: charon's vici socket. */
-  constructor(readonly path: string, private readonly doors: LocalDoors, private readonly log: Log) {}
+  constructor(private readonly options: StrongswanOptions) {
+    this.#taken = new Map(options.taken?.map((trap) => [nameOf(trap), trap]));
+  }
 
   repeatMs({ duty }: IkeOrder): number {
     return duty === "passive" ? REPEAT_MS : Infinity;
@@ -52,11 +64,11 @@ export class StrongswanControl implements IkeControl {
   }
 
   begin({ duty }: IkeOrder): void {
-    const stream = this.doors.connect(this.path);
+    const stream = this.options.doors.connect(this.options.path);
     const talk = {
       passive: () => this.#rest(),
       active: () => this.#act(),
-      left: () => this.#install(this.#taken),
+      left: () => this.#giveBack(),
     };
     this.#try = { stream, session: new ViciSession(talk[duty]()) };
   }
@@ -86,11 +98,16 @@ export class StrongswanControl implements IkeControl {
   }
 
   *#rest(): ViciTalk<void> {
-    for (const [name, trap] of yield* listTraps()) {
-      this.#taken.set(name, trap); // before it is done: what a try that is given up has asked for may be done yet
+    const traps = yield* listTraps();
+    // before it is done: what a try that is given up has asked for may be done yet
+    for (const trap of traps) this.#taken.set(nameOf(trap), trap);
+    this.#tellHeir();
+    for (const trap of traps) {
       const failure = failureOf(yield* command("uninstall", { ...trap }));
-      if (failure !== undefined) throw new IkeError(`charon does not uninstall the trap ${name}: ${failure}`);
-      this.log.detail(`strongswan: trap ${name} is uninstalled`);
+      if (failure !== undefined) {
+        throw new IkeError(`charon does not uninstall the trap ${nameOf(trap)}: ${failure}`);
+      }
+      this.options.log.detail(`strongswan: trap ${nameOf(trap)} is uninstalled`);
     }
     yield* this.#endAttempts();
   }
@@ -103,38 +120,52 @@ export class StrongswanControl implements IkeControl {
     for (const id of yield* list("list-sas", "list-sa", {}, attemptsOf)) {
       // a failure means that it has come to its end by itself
       const failure = failureOf(yield* command("terminate", { "ike-id": id, timeout: "-1" }));
-      if (failure === undefined) this.log.detail(`strongswan: IKE SA ${id}, not established yet, is ended`);
+      if (failure === undefined) {
+        this.options.log.detail(`strongswan: IKE SA ${id}, not established yet, is ended`);
+      }
     }
   }
 
   /** Those that charon still has too: their policies may have made room for the old master's. */
   *#act(): ViciTalk<void> {
-    yield* this.#install(new Map([...this.#taken, ...yield* listTraps()]));
+    for (const trap of yield* listTraps()) this.#taken.set(nameOf(trap), trap);
+    yield* this.#giveBack();
   }
 
-  *#install(traps: ReadonlyMap<string, Trap>): ViciTalk<void> {
+  *#giveBack(): ViciTalk<void> {
+    const { log } = this.options;
     const failures: string[] = [];
-    for (const [name, trap] of [...traps]) {
+    for (const [name, trap] of [...this.#taken]) {
       const failure = failureOf(yield* command("install", { ...trap }));
       const isGone = failure !== undefined && NOT_CONFIGURED.test(failure);
-      if (failure === undefined) this.log.detail(`strongswan: trap ${name} is installed`);
-      else if (isGone) this.log.state(`strongswan: trap ${name} is not configured any more`);
+      if (failure === undefined) log.detail(`strongswan: trap ${name} is installed`);
+      else if (isGone) log.state(`strongswan: trap ${name} is not configured any more`);
       else failures.push(`${name}: ${failure}`);
       if (failure === undefined || isGone) this.#taken.delete(name);
     }
+    this.#tellHeir();
     if (failures.length === 0) return;
     throw new IkeError(`charon does not install ${failures.length} traps, of these ${failures[0]}`);
   }
+
+  #tellHeir(): void {
+    this.options.tellHeir?.([...this.#taken.values()]);
+  }
 }
 
-function* listTraps(): ViciTalk<readonly (readonly [name: string, trap: Trap])[]> {
+/** As charon names it. */
+function nameOf({ child, ike }: Trap): string {
+  return `${ike}/${child}`;
+}
+
+function* listTraps(): ViciTalk<readonly Trap[]> {
   return yield* list("list-policies", "list-policy", { trap: "yes" }, trapsOf);
 }
 
-function trapsOf(message: ViciSection): readonly (readonly [name: string, trap: Trap])[] {
-  return sectionsOf(message).flatMap(([name, policy]) => {
+function trapsOf(message: ViciSection): readonly Trap[] {
+  return sectionsOf(message).flatMap(([, policy]) => {
     const [child, ike] = [textOf(policy, "child"), textOf(policy, "ike")];
-    return child === undefined || ike === undefined ? [] : [[name, { child, ike }] as const];
+    return child === undefined || ike === undefined ? [] : { child, ike };
   });
 }
 

@@ -295,14 +295,14 @@ Deno.test("Gateway orders the IKE daemon of a master to be active and that of a 
   assertEquals([masters.orders.length, slaves.orders.at(-1)?.duty], [1, "left"]);
 });
 
-Deno.test("Gateway ends in half a second though an IKE daemon takes nothing back", async () => {
+Deno.test("Gateway ends in 0.4 s though an IKE daemon takes nothing back", async () => {
   const world = new World();
   const control = new FakeControl();
   const slave = new FakeDaemon(world, { address: S, peers: [], mode: "slave", ike: [control] });
   await world.run(1000);
   control.proceed = () => false;
   slave.gateway.stop("test");
-  await world.run(499);
+  await world.run(399);
   assertEquals(slave.log.count(/given back/), 0);
   await world.run(2);
   assertEquals(slave.log.count(/error: fake: not everything that was taken from it could be given back/), 1);

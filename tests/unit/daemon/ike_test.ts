@@ -4,9 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import { ExecControl } from "../../../src/daemon/ike_exec.ts";
 import { IkedControl } from "../../../src/daemon/ike_iked.ts";
 import { IsakmpdControl } from "../../../src/daemon/ike_isakmpd.ts";
-import { StrongswanControl } from "../../../src/daemon/ike_strongswan.ts";
 import { IkeSwitch } from "../../../src/daemon/ike_switch.ts";
-import { openIke } from "../../../src/daemon/open_ike.ts";
+import { openHeir, openIke } from "../../../src/daemon/open_ike.ts";
 import type { IkeControl, IkeOrder, Readiness } from "../../../src/ports.ts";
 import { encodeHex } from "../../fakes/hex.ts";
 import { FakeCharon, FakeDoors, FakeRunner } from "../../fakes/ike.ts";
@@ -16,14 +15,13 @@ const SOCKET = "/run/charon.vici";
 
 /** A switch in time that only the test moves. */
 class Bench {
-  readonly doors = new FakeDoors();
   readonly log = new FakeLog();
   readonly runner = new FakeRunner();
   nowMs = 2 ** 32 + 5;
   #nextMs = 0;
   #switch: IkeSwitch;
 
-  constructor(make: (bench: Bench) => IkeControl) {
+  constructor(make: (bench: Bench) => IkeControl, readonly doors = new FakeDoors()) {
     this.#switch = new IkeSwitch(make(this), this.log);
   }
 
@@ -77,12 +75,16 @@ class Bench {
 /** strongSwan with traps for these children. */
 function withCharon(...children: readonly string[]) {
   const charon = new FakeCharon(...children);
-  const bench = new Bench(({ doors, log }) => new StrongswanControl(SOCKET, doors, log));
+  let will = "";
+  const bench = new Bench(({ doors, log, runner }) => {
+    const ports = { doors, log, runner, tellHeir: (text: string) => will = text };
+    return openIke({ daemon: "strongswan", socket: SOCKET }, ports)[0]!;
+  });
   const { doors } = bench;
   const connect = doors.connect.bind(doors);
   doors.connect = (path) => (charon.reset(), connect(path));
   doors.servers.set(SOCKET, charon);
-  return { charon, bench };
+  return { charon, bench, readWill: () => will };
 }
 
 const CHOPS = [1, 2, 7, Infinity];
@@ -160,6 +162,34 @@ Deno.test("StrongswanControl gives the traps back at the end, and asks for nothi
   bench.leave();
   bench.run(60_000);
   assertEquals([charon.asked, bench.isIdle], [asked, true]);
+});
+
+Deno.test("openHeir() gives back what a daemon that has died had taken, wherever it died", () => {
+  for (let turns = 0; turns < 60; turns++) {
+    const { charon, bench, readWill } = withCharon("net", "dmz");
+    bench.doors.chop = 20;
+    bench.give("passive");
+    for (let i = 0; i < turns; i++) bench.turn();
+    if (readWill() !== "") {
+      const heir = new Bench(({ doors, log }) => openHeir(readWill(), { doors, log }), bench.doors);
+      heir.leave();
+      for (let i = 0; i < 1000; i++) heir.turn();
+    }
+    assertEquals([...charon.traps].toSorted(), ["dmz", "net"], `${turns} turns`);
+  }
+});
+
+Deno.test("openHeir() has nothing to do after a daemon that is active", () => {
+  const { charon, bench, readWill } = withCharon("net");
+  for (const duty of ["passive", "active"] as const) {
+    bench.give(duty);
+    bench.run(1000);
+  }
+  const { asked } = charon;
+  const heir = new Bench(({ doors, log }) => openHeir(readWill(), { doors, log }), bench.doors);
+  heir.leave();
+  heir.run(10_000);
+  assertEquals([charon.asked, heir.isIdle], [asked, true]);
 });
 
 Deno.test("StrongswanControl forgets a trap that is not configured any more, and installs the others", () => {
