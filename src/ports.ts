@@ -5,6 +5,7 @@
 
 import type { Address } from "./record/address.ts";
 import type { PolicyIdentity } from "./record/policy.ts";
+import type { Progress } from "./record/progress.ts";
 import type { IpsecRecord } from "./record/record.ts";
 import type { Sa, SaIdentity } from "./record/sa.ts";
 
@@ -149,6 +150,8 @@ export type KernelEvent =
   | { readonly kind: "record"; readonly record: IpsecRecord; readonly created: boolean }
   | { readonly kind: "sa-gone"; readonly id: SaIdentity; readonly expired: boolean }
   | { readonly kind: "policy-gone"; readonly id: PolicyIdentity; readonly expired: boolean }
+  /** Packets have moved its counters; told now and then, not for each packet. */
+  | { readonly kind: "progress"; readonly id: SaIdentity; readonly progress: Progress }
   /** All SAs of a protocol are gone; 0: of every protocol. */
   | { readonly kind: "sa-flush"; readonly protocol: number }
   /** All policies of a type (POLICY_TYPE) are gone; 255: of every type. */
@@ -165,6 +168,12 @@ export type KernelChange =
   /** Gone afterwards; missing before is fine. */
   | { readonly kind: "delete-sa"; readonly id: SaIdentity }
   | { readonly kind: "delete-policy"; readonly id: PolicyIdentity };
+
+/** How far an SA has to be at least. */
+export interface Advance {
+  readonly id: SaIdentity;
+  readonly progress: Progress;
+}
 
 /** How a change ended. `reason` names what the kernel or the dialect cannot take. */
 export type KernelResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
@@ -192,6 +201,11 @@ export interface KernelIpsec {
   continueDump(): readonly IpsecRecord[] | undefined;
   /** Does the changes in their order, one result for each. The caller bounds their number. */
   apply(changes: readonly KernelChange[]): readonly KernelResult[];
+  /**
+   * Moves the counters of SAs on, never back, and touches nothing else; one result for each. Only kernels with a
+   * takeover that is `exact` can.
+   */
+  advance?(advances: readonly Advance[]): readonly KernelResult[];
   takeover(sa: Sa): Takeover;
   close(): void;
 }

@@ -38,6 +38,7 @@ import { type KeyFileReader, readSharedKey } from "./shared_key.ts";
 
 /** The words that a setting can take, the default first. */
 const FLUSH_MODES = ["startup", "never", "sync"] as const;
+const REPLAYS = ["lenient", "strict"] as const;
 const MODES = ["master", "slave", "skipslave"] as const;
 const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
 const CONTROLS = [...DAEMONS, "strongswan", "exec"] as const;
@@ -84,6 +85,7 @@ function makeConfig(file: string, context: Context): Config {
     ...checkInterface(context),
     group: checkGroup(context),
     flushMode: checkWord(context, "flushmode", FLUSH_MODES),
+    replay: checkWord(context, "replay", REPLAYS),
     listen: checkListen(context),
     ...mode,
     protocol,
@@ -150,7 +152,7 @@ function checkDemote(context: Context): DemoteFile | undefined {
 
 function checkWord<T extends string>(
   context: Context,
-  kind: "flushmode" | "kernel" | "protocol",
+  kind: "flushmode" | "kernel" | "protocol" | "replay",
   known: readonly [T, ...T[]],
 ): T {
   const setting = single(context, kind);

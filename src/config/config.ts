@@ -34,6 +34,9 @@ export interface PeerStatement {
 /** What is spoken with a peer: ours, or that of OpenBSD's sasyncd. */
 export type Protocol = "native" | "classic";
 
+/** `strict`: after a takeover no packet is taken that may have come before it, at the cost of late ones. */
+export type ReplayChoice = "lenient" | "strict";
+
 export type FlushMode = "startup" | "never" | "sync";
 /** `memory openbsd`: the classic protocol carries the records as messages of OpenBSD's PF_KEY. */
 export type KernelChoice = "auto" | "xfrm" | "pfkey" | "memory" | "memory openbsd";
@@ -78,6 +81,7 @@ export interface Config {
   readonly virtualAddress: Address | undefined;
   readonly group: string;
   readonly flushMode: FlushMode;
+  readonly replay: ReplayChoice;
   /** Empty: all local addresses, port 500. */
   readonly listen: readonly ListenStatement[];
   /** undefined: follow the interface. */

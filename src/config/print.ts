@@ -13,6 +13,7 @@ export function printConfig(config: Config): string {
     ...printInterface(config),
     `group ${config.group}`,
     `flushmode ${config.flushMode}`,
+    `replay ${config.replay}`,
     ...(config.listen.length === 0 ? ["# listen on all local addresses"] : config.listen.map(printListen)),
     ...(config.mode === undefined ? [] : [`mode ${config.mode}`]),
     ...(config.skipSlave ? ["mode skipslave"] : []),

@@ -17,6 +17,7 @@ export type WordKind =
   | "mode"
   | "kernel"
   | "protocol"
+  | "replay"
   | "shared"
   | "exclude";
 

@@ -54,6 +54,7 @@ class TomlReader implements ParsedSettings {
       kernel: this.#word("kernel"),
       pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),
+      replay: this.#word("replay"),
       sharedkey: (value, path) => {
         const key = this.#key(value, path);
         if (key !== undefined) this.settings.push({ kind: "sharedkey", line: this.#lineOf(path), key });

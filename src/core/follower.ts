@@ -5,17 +5,25 @@
 
 import { PeerError } from "../errors.ts";
 import { equalBytes } from "../record/address.ts";
-import { decodeIdentity, decodeRecord, encodeIdentity, encodePolicyAge } from "../record/encoding.ts";
+import {
+  decodeIdentity,
+  decodeRecord,
+  decodeSaCounters,
+  encodeIdentity,
+  encodePolicyAge,
+} from "../record/encoding.ts";
 import type { Takeover } from "../ports.ts";
 import type { Policy } from "../record/policy.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import type { Sa } from "../record/sa.ts";
-import type { Change, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
+import type { Change, CountersMessage, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
 import { HeldBack, NO_TAKEOVER } from "./held_back.ts";
 import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
+import type { Place } from "./lease.ts";
+import { Leases } from "./leases.ts";
 import { covers } from "./master.ts";
 import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
 import { isShared, type Ownership } from "./ownership.ts";
@@ -45,6 +53,11 @@ export interface FollowerSettings {
   readonly sweep: boolean;
   /** What the own kernel says of an SA. */
   readonly takeover: (sa: Sa) => Takeover;
+  /** Whether the own kernel takes counters. */
+  readonly canAdvance: boolean;
+  readonly place: Place;
+  /** `replay strict`. */
+  readonly strictReplay: boolean;
 }
 
 /** A slave and its master, if it has one. `follow` says whom; then changes come by `take`, kernel steps go by `plan`. */
@@ -71,6 +84,7 @@ export class Follower {
   #forgotMs = 0;
   #orderInDoubt = false;
   readonly #heldBack: HeldBack;
+  readonly leases: Leases;
   /** Greatest rank of a policy in the own kernel, as far as its order is known to be right. */
   #newestRank = 0;
 
@@ -83,6 +97,7 @@ export class Follower {
     readonly effects: Effects,
   ) {
     this.#heldBack = new HeldBack(settings.takeover, guard);
+    this.leases = new Leases(mirror, settings.canAdvance, settings.place);
   }
 
   get master(): string | undefined {
@@ -101,6 +116,7 @@ export class Follower {
     this.#complete = undefined;
     this.#fresh.clear();
     this.#heldBack.clear();
+    this.leases.clear();
     this.synced = false;
     this.queue.forgetOwed();
     if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
@@ -129,6 +145,16 @@ export class Follower {
     }
   }
 
+  /** Takes the latest counters of an SA from the followed master. @throws {DecodeError} */
+  count(peer: string, { identity, volatile }: CountersMessage, nowMs: number): void {
+    if (peer !== this.#master || !this.#began) return;
+    const { key } = decodeIdentity("sa", identity);
+    const progress = decodeSaCounters(volatile);
+    this.#fresh.delete(key); // it has older ones
+    const inKernel = this.inventory.get(key)?.shared === true && !this.queue.has(key);
+    this.leases.report(key, progress, inKernel, nowMs);
+  }
+
   /** Time goes by: asks for another snapshot when the last one did not add up. */
   tick(nowMs: number): void {
     if (this.#master === undefined || !this.#unequal || !this.#mayAsk("snapshot", nowMs)) return;
@@ -150,7 +176,9 @@ export class Follower {
       }
       this.#displaced.set(key, { kind: "policy", policy: decodePolicy(actual.content) });
     }
-    return planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
+    const steps = planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
+    if (steps.length === 0) this.leases.standing(key, nowMs);
+    return steps;
   }
 
   /** A step of `plan` has been done. A policy that is put becomes the newest, whatever its rank. */
@@ -215,6 +243,7 @@ export class Follower {
     if (this.#complete === undefined || settled < this.#complete.change) return;
     this.effects.log("state", this.#complete.text);
     this.#complete = undefined;
+    this.leases.caughtUp();
   }
 
   /** The own kernel has something else than before under this key: is it to be repaired? */
@@ -242,7 +271,13 @@ export class Follower {
     this.#displaced.delete(key);
   }
 
-  /** This node becomes master. */
+  /** This node becomes master: the kernel's counters have to be beyond all that the old one may have used. */
+  overtake(nowMs: number): void {
+    const { stale, ageMs } = this.leases.overtake(this.settings.strictReplay, nowMs);
+    if (stale > 0) this.effects.log("state", `${stale} leases were stale: master not heard for ${ageMs} ms`);
+  }
+
+  /** This node is master. */
   retire(): void {
     this.#master = undefined;
     this.#began = false;
@@ -329,6 +364,7 @@ export class Follower {
     this.mirror.delete(key);
     this.#fresh.delete(key);
     this.#heldBack.delete(key);
+    this.leases.forget(key);
     if (this.inventory.get(key) === undefined) this.guard.delete(key);
     this.queue.add(identity, { remove: true, change });
   }
@@ -340,7 +376,7 @@ export class Follower {
     const record = this.#fresh.get(key) ?? recordOf(entry, nowMs);
     const ours = slaveRecord(record);
     const content = ours === record ? entry.content : undefined;
-    return { identity: entry.identity, record: ours, rank: entry.rank, content };
+    return { identity: entry.identity, record: this.leases.leased(key, ours), rank: entry.rank, content };
   }
 
   #planGone({ key, remove }: Waiting, nowMs: number): Step[] {

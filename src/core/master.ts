@@ -4,6 +4,7 @@
  */
 
 import { equalBytes } from "../record/address.ts";
+import { isEqualProgress, type Progress } from "../record/progress.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
 import { PROTOCOL } from "../record/sa.ts";
 import type { Message } from "../wire/native/message.ts";
@@ -55,7 +56,10 @@ export class Master {
 
   /** The next data for a peer. */
   collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
-    return this.#outboxes.get(peer)?.next(this.mirror, nowMs, budgetBytes) ?? [];
+    const outbox = this.#outboxes.get(peer);
+    if (outbox === undefined) return [];
+    const counters = outbox.nextCounters(this.mirror, nowMs, budgetBytes);
+    return [...counters, ...outbox.next(this.mirror, nowMs, budgetBytes)];
   }
 
   /** The kernel holds this shared record now. `created`: as a new object; `changed`: its content is new. */
@@ -83,7 +87,18 @@ export class Master {
     const before = this.mirror.get(key);
     if (record.kind !== "sa" || before === undefined) return;
     const usedMs = before.usedMs ?? birthOf(record, nowMs).usedMs;
+    const hasMoved = !isEqualProgress(record.sa.counters, before.counters!);
     this.mirror.count(key, record.sa.counters, { bornMs: before.bornMs, usedMs });
+    if (hasMoved) { for (const outbox of this.#outboxes.values()) outbox.count(before.identity); }
+  }
+
+  /** The kernel tells how far an SA has come. */
+  progress(key: string, progress: Progress, nowMs: number): void {
+    const before = this.mirror.get(key);
+    if (before?.counters === undefined) return;
+    const { bornMs, usedMs = nowMs, counters } = before;
+    this.mirror.count(key, { ...counters, ...progress }, { bornMs, usedMs });
+    for (const outbox of this.#outboxes.values()) outbox.count(before.identity);
   }
 
   /** The own kernel holds it as its newest, though it was not made anew. */

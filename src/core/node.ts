@@ -8,7 +8,7 @@ import { decodeIdentity, decodeRecord, encodePolicyAge, encodeSaCounters } from 
 import type { IpsecRecord } from "../record/record.ts";
 import type { Address, Prefix } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
-import type { Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
+import type { Advance, Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import { Demotion } from "./demotion.ts";
 import { describe } from "./describe.ts";
@@ -16,6 +16,7 @@ import { type Effect, Effects } from "./effect.ts";
 import { Follower, type ListEnd } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
 import { Inventory, type Item } from "./inventory.ts";
+import type { Place } from "./lease.ts";
 import { Master } from "./master.ts";
 import { Membership } from "./membership.ts";
 import { Mirror } from "./mirror.ts";
@@ -36,6 +37,12 @@ export interface NodeSettings {
   readonly sharedPrefixes: readonly Prefix[];
   /** What the own kernel says of an SA. */
   readonly takeover: (sa: Sa) => Takeover;
+  /** The own kernel takes counters (KernelIpsec.advance). */
+  readonly canAdvance: boolean;
+  /** Which of the nodes this one is. */
+  readonly place: Place;
+  /** `replay strict`: after a takeover no packet is taken that may have come before it. */
+  readonly strictReplay: boolean;
 }
 
 /** The whole of a gateway's decisions. */
@@ -62,7 +69,7 @@ export class Node {
     this.#guard = new GuardBook(settings.sharedPrefixes);
     this.#master = new Master(this.mirror, settings.flushMode !== "never");
     this.#follower = new Follower(
-      { ownership: settings.ownership, sweep: settings.flushMode === "startup", takeover: settings.takeover },
+      { ...settings, sweep: settings.flushMode === "startup" },
       this.mirror,
       this.inventory,
       this.#queue,
@@ -106,7 +113,10 @@ export class Node {
     if (!this.membership.setRole(role, nowMs)) return;
     this.#effects.log("state", `${before} -> ${role}: ${reason}`);
     if (role === "MASTER") this.#takeOver(nowMs);
-    else if (before === "MASTER") this.#master.retire();
+    else if (before === "MASTER") {
+      this.#master.retire();
+      this.#follower.leases.steppedDown(nowMs);
+    }
     this.tick(nowMs);
     this.#announce();
     this.#refollow();
@@ -166,7 +176,9 @@ export class Node {
         this.#follower.take(peer, message, nowMs);
         this.#follower.acknowledge();
         return;
-      default: // counters: a master does not send them yet
+      case "counters":
+        return this.#follower.count(peer, message, nowMs);
+      default:
         this.#bump(`ignored ${message.type}`);
     }
   }
@@ -206,6 +218,27 @@ export class Node {
     this.#refollow();
   }
 
+  /** The peer is alive. */
+  heard(peer: string, nowMs: number): void {
+    if (peer === this.#follower.master) this.#follower.leases.heard(nowMs);
+  }
+
+  /** Whether `nextAdvances` would give something. */
+  get advancing(): boolean {
+    return this.#follower.leases.waiting;
+  }
+
+  /** Up to `limit` SAs whose counters have to be moved on, before anything else. What came of it goes to `advanced`. */
+  nextAdvances(limit: number): Advance[] {
+    return this.#follower.leases.next(limit);
+  }
+
+  /** The kernel has dealt with what `nextAdvances` gave. One that is gone meanwhile needs nothing. */
+  advanced(results: readonly KernelResult[]): void {
+    this.#follower.leases.done(results.length);
+    for (const result of results) this.#bump(result.ok ? "counters advanced" : "counters not advanced");
+  }
+
   /** Up to about `limit` changes for the own kernel. Their results go to `applied` before anything else comes in. */
   nextChanges(limit: number, nowMs: number): KernelChange[] {
     const changes: KernelChange[] = [];
@@ -238,7 +271,8 @@ export class Node {
   /** The endpoints to guard, when they have changed; to be set before the next changes go to the kernel. */
   guardChange(): Address[] | undefined {
     const wasLifted = this.#guardLifted;
-    this.#guardLifted = this.membership.role === "MASTER";
+    // as long as an SA of the old master may repeat numbers, nothing goes out
+    this.#guardLifted = this.membership.role === "MASTER" && !this.advancing;
     if (!this.#guard.takeChanged() && wasLifted === this.#guardLifted) return undefined;
     return this.#guardLifted ? [] : this.#guard.addresses();
   }
@@ -299,6 +333,7 @@ export class Node {
    * records and deletions are still done, updates are not (they would reset the counters of an SA in use).
    */
   #takeOver(nowMs: number): void {
+    this.#follower.overtake(nowMs);
     for (const { key, identity, remove } of this.#queue.drain()) {
       const entry = this.mirror.get(key);
       const item = this.inventory.get(key);

@@ -5,7 +5,7 @@
 
 import { encodeIdentity } from "../record/encoding.ts";
 import { type RecordIdentity } from "../record/record.ts";
-import type { Change } from "../wire/native/message.ts";
+import type { Change, CountersMessage } from "../wire/native/message.ts";
 import { type Mirror, volatileOf } from "./mirror.ts";
 
 /** Unacknowledged bytes that are handed to TCP at most. */
@@ -26,6 +26,8 @@ const END = "end";
 /** What one peer has still to be told, and what it has not acknowledged yet. */
 export class Outbox {
   readonly #pending = new Map<string, Pending>();
+  /** SAs whose counters have moved. */
+  readonly #counted = new Map<string, RecordIdentity>();
   /** What is on its way, one entry for all that was given at once; `change` is the last of it. */
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
   #flightBytes = 0;
@@ -56,6 +58,7 @@ export class Outbox {
   /** Everything anew: BEGIN, every record of the mirror in its order, END. */
   snapshot(mirror: Mirror, epoch: number): void {
     this.#pending.clear();
+    this.#counted.clear();
     this.#pending.set(BEGIN, { kind: "begin", epoch });
     for (const { key, identity } of mirror.values()) this.#pending.set(key, identity);
     this.#pending.set(END, { kind: "end" });
@@ -64,6 +67,27 @@ export class Outbox {
   /** The latest state of this record has to be sent. One that waits already keeps its place. */
   touch(identity: RecordIdentity): void {
     if (!this.#pending.has(identity.key)) this.#pending.set(identity.key, identity);
+  }
+
+  /** The counters of this SA have moved. They go with its record, if that waits. */
+  count(identity: RecordIdentity): void {
+    if (!this.#pending.has(identity.key)) this.#counted.set(identity.key, identity);
+  }
+
+  /** The next counters, at most about `budgetBytes`: they are urgent, and lost ones are replaced by later ones. */
+  nextCounters(mirror: Mirror, nowMs: number, budgetBytes: number): CountersMessage[] {
+    const messages: CountersMessage[] = [];
+    let total = 0;
+    for (const [key, identity] of this.#counted) {
+      if (total >= budgetBytes) break;
+      this.#counted.delete(key);
+      const entry = mirror.get(key);
+      if (entry === undefined || this.#pending.has(key)) continue;
+      const volatile = volatileOf(entry, nowMs);
+      messages.push({ type: "counters", identity: encodeIdentity(identity), volatile });
+      total += volatile.length + MESSAGE_OVERHEAD;
+    }
+    return messages;
   }
 
   /** A flush: what it covers need not be sent one by one. */
@@ -100,7 +124,7 @@ export class Outbox {
 
   /** Whether `next` would give something. */
   get ready(): boolean {
-    return this.#pending.size > 0 && this.#flightBytes < WINDOW_BYTES;
+    return this.#counted.size > 0 || this.#pending.size > 0 && this.#flightBytes < WINDOW_BYTES;
   }
 
   /** Everything up to this change has arrived in the peer's kernel. @returns false for a number never sent. */

@@ -13,7 +13,7 @@ import {
   type IpsecRecord,
   type RecordIdentity,
 } from "../record/record.ts";
-import { saTriple } from "../record/sa.ts";
+import { saKey, saTriple } from "../record/sa.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Follower } from "./follower.ts";
@@ -89,6 +89,9 @@ export class OwnKernel {
         return this.#lose(identityOfSa(event.id), event.expired, nowMs);
       case "policy-gone":
         return this.#lose(identityOfPolicy(event.id), event.expired, nowMs);
+      case "progress":
+        if (this.#isMaster) this.parts.master.progress(saKey(event.id), event.progress, nowMs);
+        return;
       case "sa-flush":
         return this.#flushed("sa", event.protocol, nowMs);
       case "policy-flush":

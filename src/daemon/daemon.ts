@@ -1,6 +1,7 @@
 /** Makes a gateway of a resolved configuration and the ports of the system. */
 
 import type { Config } from "../config/config.ts";
+import type { Place } from "../core/lease.ts";
 import { Node } from "../core/node.ts";
 import { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Log } from "../log/verbosity.ts";
@@ -69,6 +70,9 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     flushMode: config.flushMode,
     sharedPrefixes: config.shared,
     takeover: (sa) => kernel.takeover(sa),
+    canAdvance: kernel.advance !== undefined,
+    place: placeOf(resolved),
+    strictReplay: config.replay === "strict",
   });
   const hello: Hello = {
     type: "hello",
@@ -100,6 +104,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
         node.peerUp(peer, theirs.nodeId.toHex(), slaveOnly);
       },
       down: (peer) => node.peerDown(peer, clock.bootMs()),
+      heard: (peer, nowMs) => node.heard(peer, nowMs),
       message: (peer, message) => node.receive(peer, message, clock.bootMs()),
     },
   });
@@ -129,4 +134,11 @@ function warnOfSettings(refusals: RepeatLimit, peer: string, nowMs: number): voi
   const what = "listen on, peer, exclude, shared and flushmode name other addresses than here; " +
     "each node has to name its own address with listen on";
   refusals.once(`${peer} settings`, `peer ${peer}: ${what}`, nowMs);
+}
+
+/** The nodes by their addresses; one that does not say by `listen on` which is its own counts as the last. */
+function placeOf({ named, peers }: Resolved): Place {
+  const own = named.find(({ length }) => peers.some(({ address }) => address.length === length));
+  const before = peers.filter(({ address }) => own === undefined || address.toHex() < own.toHex());
+  return { index: before.length, nodes: peers.length + 1 };
 }

@@ -145,7 +145,8 @@ export class Gateway {
     const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
     const nowMs = clock.bootMs();
     const canDump = this.#dump === "running" || this.#dump === "due" && nowMs >= this.#dumpAtMs;
-    const canApply = node.busy && this.#guardWanted === undefined && nowMs >= this.#applyAtMs;
+    const isFree = node.busy && this.#guardWanted === undefined || node.advancing;
+    const canApply = isFree && nowMs >= this.#applyAtMs;
     if (this.#moreEvents || kernel.hasEvents === true || canDump || canApply || hasData) return 0;
     return Math.max(0, Math.ceil(this.#wakeAtMs - nowMs));
   }
@@ -169,9 +170,12 @@ export class Gateway {
 
   /** An IKE daemon may act in its own epoch, when nothing keeps it from sending any more. @returns when to come back at the latest. */
   #orderIke(ready: ReadonlyMap<number, Readiness>): number {
-    const { ike, node: { membership: { role, acting, epoch } } } = this.options;
+    const { ike, node } = this.options;
+    const { role, acting, epoch } = node.membership;
     if (role !== "MASTER") ike.give({ duty: "passive", epoch });
-    else if (acting && this.#guardWanted === undefined) ike.give({ duty: "active", epoch });
+    else if (acting && !node.advancing && this.#guardWanted === undefined) {
+      ike.give({ duty: "active", epoch });
+    }
     return ike.tick(ready);
   }
 
@@ -198,15 +202,29 @@ export class Gateway {
     node.dumped(records, clock.bootMs());
   }
 
-  /** The guard goes first: nothing is applied that it does not cover. */
+  /**
+   * Counters go first: at a takeover the guard is lifted behind them. Then the guard: nothing is applied that it does
+   * not cover.
+   */
   #apply(): void {
     const { node, clock } = this.options;
     const endMs = clock.bootMs() + APPLY_SLICE_MS;
     do {
-      if (!this.#setGuard() || clock.bootMs() < this.#applyAtMs) return;
+      if (!this.#advance() || !this.#setGuard() || clock.bootMs() < this.#applyAtMs) return;
       const changes = node.nextChanges(CHANGES_PER_CALL, clock.bootMs());
       if (changes.length > 0 && !this.#hand(changes)) return;
-    } while (node.busy && clock.look() < endMs);
+    } while ((node.busy || node.advancing) && clock.look() < endMs);
+  }
+
+  /** @returns false when the kernel has failed: the same is tried again */
+  #advance(): boolean {
+    const { node, kernel, clock } = this.options;
+    if (!node.advancing || clock.bootMs() < this.#applyAtMs) return !node.advancing;
+    const isWell = this.#survive("move the counters of SAs on", () => {
+      node.advanced(kernel.advance?.(node.nextAdvances(CHANGES_PER_CALL)) ?? []);
+    });
+    if (!isWell) this.#applyAtMs = clock.bootMs() + RETRY_MS;
+    return isWell;
   }
 
   /** @returns whether the kernel was there. If not, nobody knows what it did: a comparison will tell what is missing. */

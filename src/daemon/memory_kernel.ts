@@ -3,8 +3,18 @@
  * the demo and dry runs (`kernel memory`).
  */
 
-import type { Clock, Fd, KernelChange, KernelEvent, KernelIpsec, KernelResult, Takeover } from "../ports.ts";
+import type {
+  Advance,
+  Clock,
+  Fd,
+  KernelChange,
+  KernelEvent,
+  KernelIpsec,
+  KernelResult,
+  Takeover,
+} from "../ports.ts";
 import { type Policy, type PolicyIdentity, policyKey } from "../record/policy.ts";
+import { furthest } from "../record/progress.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import { type Sa, type SaIdentity, saKey, saTriple } from "../record/sa.ts";
 
@@ -51,6 +61,10 @@ export class MemoryKernel implements KernelIpsec {
     return changes.map((change) => this.#change(change));
   }
 
+  advance(advances: readonly Advance[]): readonly KernelResult[] {
+    return advances.map((advance) => this.#advance(advance));
+  }
+
   takeover(): Takeover {
     return "exact";
   }
@@ -79,6 +93,22 @@ export class MemoryKernel implements KernelIpsec {
       this.#events.push({ kind: "sa-gone", id: change.id, expired: false });
     } else this.#events.push({ kind: "policy-gone", id: change.id, expired: false });
     return result;
+  }
+
+  /** Packets go out on an SA and come in. */
+  traffic(id: SaIdentity, sent: bigint, received: bigint): void {
+    const found = this.#find(id);
+    if (found === undefined) return;
+    const { oseq, seq, bytes, packets, bitmap } = found.counters;
+    const progress = {
+      oseq: oseq + sent,
+      seq: seq + received,
+      bitmap,
+      bytes: bytes + 100n * (sent + received),
+      packets: packets + sent + received,
+    };
+    this.#replaceSa(found, { ...found, counters: { ...found.counters, ...progress } });
+    this.#events.push({ kind: "progress", id: found, progress });
   }
 
   /** An SA reaches its hard limit. */
@@ -141,6 +171,22 @@ export class MemoryKernel implements KernelIpsec {
     const found = this.#find(id);
     if (found !== undefined) this.#removeSa(found);
     return { ok: true };
+  }
+
+  #advance({ id, progress }: Advance): KernelResult {
+    const found = this.#find(id);
+    if (found === undefined || saKey(found) !== saKey(id)) return { ok: false, reason: "ESRCH: no such SA" };
+    const counters = { ...found.counters, ...furthest(found.counters, progress) };
+    this.#replaceSa(found, { ...found, counters });
+    return { ok: true };
+  }
+
+  /** The same SA with other counters: it keeps its place and its age. */
+  #replaceSa(before: Sa, sa: Sa): void {
+    const { atMs } = this.#sas.get(saKey(sa))!;
+    this.#sas.set(saKey(sa), { sa, atMs });
+    const triple = saTriple(sa);
+    this.#triples.set(triple, this.#triples.get(triple)!.map((other) => other === before ? sa : other));
   }
 
   #removeSa(sa: Sa): void {

@@ -37,6 +37,8 @@ export interface PeerSettings {
 export interface PeersEvents {
   up(peer: string, hello: Hello, slaveOnly: boolean): void;
   down(peer: string): void;
+  /** Something has come, whatever it was. */
+  heard(peer: string, nowMs: number): void;
   message(peer: string, message: Message, nowMs: number): void;
 }
 
@@ -260,6 +262,7 @@ export class Peers {
       if (this.#ended.includes(link)) return;
       this.#take(link, message, nowMs);
     }
+    if (messages.length > 0) this.options.events.heard(link.peer, nowMs);
   }
 
   #sayHello(link: PeerLink): void {

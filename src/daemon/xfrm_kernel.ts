@@ -6,6 +6,7 @@
 import { DecodeError, SyscallError } from "../errors.ts";
 import { type NetlinkMessage, splitDatagram } from "../layout/netlink.ts";
 import type {
+  Advance,
   Clock,
   Counters,
   Fd,
@@ -24,6 +25,7 @@ import {
   XFRM_MSG_GETSA,
   XFRM_MSG_NEWSA,
   XFRM_MSG_UPDPOLICY,
+  XFRMNLGRP_AEVENTS,
   XFRMNLGRP_EXPIRE,
   XFRMNLGRP_MIGRATE,
   XFRMNLGRP_POLICY,
@@ -39,6 +41,7 @@ import { NetlinkChannel } from "./netlink_channel.ts";
 import { PolicyContexts } from "./policy_contexts.ts";
 import { type IndexedPolicy, PolicyPlaces } from "./policy_places.ts";
 import { XfrmApply } from "./xfrm_apply.ts";
+import { advanceSas, watchSas } from "./xfrm_progress.ts";
 import { XfrmDump } from "./xfrm_dump.ts";
 
 /** What the back end needs of the machine. */
@@ -54,7 +57,10 @@ export interface XfrmPorts {
   readonly interfaces: InterfaceNames;
 }
 
-const GROUPS = [XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY, XFRMNLGRP_MIGRATE];
+const GROUPS = [
+  ...[XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY],
+  ...[XFRMNLGRP_AEVENTS, XFRMNLGRP_MIGRATE],
+];
 /** Room for the events of about 10,000 changes, before they are lost and a dump has to follow. */
 const EVENT_BUFFER_BYTES = 16 * 1024 * 1024;
 /** Datagrams that are read for each event asked for: not each tells of one. */
@@ -83,6 +89,7 @@ export class XfrmKernel implements KernelIpsec {
   #pending: KernelEvent[] = [];
   /** Events were lost, and more may be: after an overrun the kernel drops all until its queue has been emptied. */
   #losing = false;
+  readonly #unwatched: SaIdentity[] = [];
 
   /** Events are heard from here on. @throws {SyscallError} when the system has no XFRM or does not allow it. */
   constructor(ports: XfrmPorts, eventBufferBytes: number = EVENT_BUFFER_BYTES) {
@@ -112,6 +119,7 @@ export class XfrmKernel implements KernelIpsec {
       if (received.kind === "overrun") this.#losing = true;
       else events.push(...this.#followAll(received.bytes));
     }
+    this.#watch();
     return events;
   }
 
@@ -123,6 +131,7 @@ export class XfrmKernel implements KernelIpsec {
 
   continueDump(): readonly IpsecRecord[] | undefined {
     const tables = this.#dump?.continue();
+    this.#watch();
     if (tables === undefined) return undefined;
     this.#dump = undefined;
     for (const [what, reason] of this.#unreadableInDump) this.#pending.push(...this.#note(what, reason));
@@ -135,6 +144,10 @@ export class XfrmKernel implements KernelIpsec {
     return this.#apply.apply(changes);
   }
 
+  advance(advances: readonly Advance[]): readonly KernelResult[] {
+    return advanceSas(this.#channel, advances);
+  }
+
   takeover(): Takeover {
     return "exact";
   }
@@ -143,6 +156,11 @@ export class XfrmKernel implements KernelIpsec {
     this.#dump?.close();
     this.#channel.close();
     this.#events.close();
+  }
+
+  /** SAs come with the kernel's own threshold, which is low: it would tell of every second packet. */
+  #watch(): void {
+    if (this.#unwatched.length > 0) watchSas(this.#channel, this.#unwatched.splice(0));
   }
 
   #surroundings(): Surroundings {
@@ -173,6 +191,7 @@ export class XfrmKernel implements KernelIpsec {
   #translate(event: XfrmEvent, type: number): readonly KernelEvent[] {
     switch (event.kind) {
       case "sa":
+        if (event.reading.kind === "sa") this.#unwatched.push(event.reading.sa);
         return this.#fromReading(event.reading, true);
       case "policy": // an updated one keeps its place among those of its priority
         return this.#policyPut(event.reading, type !== XFRM_MSG_UPDPOLICY);
@@ -242,6 +261,7 @@ export class XfrmKernel implements KernelIpsec {
       const decode = type === XFRM_MSG_NEWSA ? decodeSa : decodePolicy;
       const reading = decode(body, this.#surroundings());
       if (reading.kind === "refused") this.#unreadableInDump.set(reading.what, reading.reason);
+      if (reading.kind === "sa") this.#unwatched.push(reading.sa);
       const record = this.#accept(reading);
       const { index, priority } = reading.kind === "policy" ? indexed(reading) : NO_POLICY;
       return record && { record, index, priority };

@@ -6,5 +6,6 @@ export * from "./digest.ts";
 export * from "./encoding.ts";
 export * from "./opaque.ts";
 export * from "./policy.ts";
+export * from "./progress.ts";
 export * from "./record.ts";
 export * from "./sa.ts";

@@ -36,6 +36,8 @@ export const {
   XFRM_MSG_POLEXPIRE,
   XFRM_MSG_FLUSHSA,
   XFRM_MSG_FLUSHPOLICY,
+  XFRM_MSG_NEWAE,
+  XFRM_MSG_GETAE,
   XFRM_MSG_MIGRATE,
 } = XFRM_MESSAGES;
 
@@ -86,6 +88,7 @@ export const XFRMA_IPTFS_PKT_SIZE = 41;
 export const XFRMNLGRP_EXPIRE = 2;
 export const XFRMNLGRP_SA = 3;
 export const XFRMNLGRP_POLICY = 4;
+export const XFRMNLGRP_AEVENTS = 5;
 export const XFRMNLGRP_MIGRATE = 7;
 
 export const XFRM_SA_XFLAG_DONT_ENCAP_DSCP = 1;

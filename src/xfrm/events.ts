@@ -4,7 +4,9 @@ import { DecodeError } from "../errors.ts";
 import { type NetlinkAttributes, type NetlinkMessage, readAttributes, readBody } from "../layout/netlink.ts";
 import type { ValuesOf } from "../layout/layout.ts";
 import type { PolicyIdentity } from "../record/policy.ts";
+import type { Progress } from "../record/progress.ts";
 import type { SaIdentity } from "../record/sa.ts";
+import { decodeAevent } from "./aevent.ts";
 import {
   IPSEC_PROTO_ANY,
   XFRM_MSG_DELPOLICY,
@@ -13,6 +15,7 @@ import {
   XFRM_MSG_FLUSHPOLICY,
   XFRM_MSG_FLUSHSA,
   XFRM_MSG_MIGRATE,
+  XFRM_MSG_NEWAE,
   XFRM_MSG_NEWPOLICY,
   XFRM_MSG_NEWSA,
   XFRM_MSG_POLEXPIRE,
@@ -42,6 +45,7 @@ export type XfrmEvent =
   | { readonly kind: "sa-gone"; readonly id: SaIdentity; readonly expired: boolean }
   /** `protocol` 0: all that are synchronised. */
   | { readonly kind: "sa-flush"; readonly protocol: number }
+  | { readonly kind: "progress"; readonly id: SaIdentity; readonly progress: Progress }
   | { readonly kind: "policy"; readonly reading: PolicyReading }
   | {
     readonly kind: "policy-gone";
@@ -62,6 +66,7 @@ const DECODERS: ReadonlyMap<number, Decoder> = new Map<number, Decoder>([
   [XFRM_MSG_DELSA, decodeSaDelete],
   [XFRM_MSG_EXPIRE, decodeSaExpiry],
   [XFRM_MSG_FLUSHSA, decodeSaFlush],
+  [XFRM_MSG_NEWAE, decodeProgress],
   [XFRM_MSG_NEWPOLICY, decodePolicyPut],
   [XFRM_MSG_UPDPOLICY, decodePolicyPut],
   [XFRM_MSG_DELPOLICY, decodePolicyDelete],
@@ -100,6 +105,11 @@ function decodeSaExpiry(body: Uint8Array): XfrmEvent | undefined {
   const { head, attributes } = readBody(body, xfrmUserExpire);
   const id = head.hard === 0 ? undefined : saIdentity(head.state, attributes);
   return id && { kind: "sa-gone", id, expired: true };
+}
+
+function decodeProgress(body: Uint8Array): XfrmEvent | undefined {
+  const aevent = decodeAevent(body);
+  return aevent && { kind: "progress", id: aevent.id, progress: aevent.progress };
 }
 
 function decodeSaFlush(body: Uint8Array): XfrmEvent | undefined {

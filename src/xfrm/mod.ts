@@ -1,5 +1,6 @@
 /** Linux XFRM: kernel messages and portable records, both ways. */
 
+export * from "./aevent.ts";
 export * from "./constants.ts";
 export * from "./events.ts";
 export * from "./policy.ts";

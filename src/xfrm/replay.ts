@@ -16,6 +16,16 @@ interface Replay extends Pick<SaCounters, "oseq" | "seq" | "bitmap"> {
   readonly long: boolean;
 }
 
+/** How the kernel keeps the replay state of an SA. */
+export interface ReplayForm {
+  /** Packets; of the long form only. */
+  readonly window: number;
+  /** REPLAY_ESN_VAL, not REPLAY_VAL. */
+  readonly long: boolean;
+  /** Words of the bitmap. */
+  readonly words: number;
+}
+
 const LOW_BITS = 32n;
 const LOW_MASK = 0xffff_ffffn;
 /** What REPLAY_VAL has room for. */
@@ -62,36 +72,40 @@ export function isLongReplay({ flags, replayWindow }: Sa): boolean {
  * @throws {Refusal} when the window is too long.
  */
 export function writeReplay(writer: Writer, sa: Sa): void {
-  const { bitmap } = sa.counters;
-  const oseq = sa.direction === SA_DIRECTION.IN ? 0n : sa.counters.oseq;
-  const seq = sa.direction === SA_DIRECTION.OUT ? 0n : sa.counters.seq;
-  if (isLongReplay(sa)) writeLong(writer, sa, oseq, seq);
-  else {
-    const short = sa.direction === SA_DIRECTION.OUT ? 0 : bitmap[0] ?? 0;
-    attributeHead(writer, XFRMA_REPLAY_VAL, xfrmReplayState.size);
-    xfrmReplayState.write(writer, { oseq: Number(oseq), seq: Number(seq), bitmap: short });
-  }
+  const window = sa.replayWindow;
+  const long = isLongReplay(sa);
+  if (long && window > LONGEST_WINDOW) throw new Refusal(`Linux has no replay window of ${window} packets`);
+  const least = long ? Math.ceil(window / 32) : 1;
+  const isOut = sa.direction === SA_DIRECTION.OUT;
+  const words = isOut ? 0 : Math.max(least, long ? sa.counters.bitmap.length : 1);
+  writeReplayState(writer, { window, long, words }, {
+    oseq: sa.direction === SA_DIRECTION.IN ? 0n : sa.counters.oseq,
+    seq: isOut ? 0n : sa.counters.seq,
+    bitmap: isOut ? [] : sa.counters.bitmap,
+  });
 }
 
-function writeLong(writer: Writer, sa: Sa, oseq: bigint, seq: bigint): void {
-  const words = sa.direction === SA_DIRECTION.OUT ? [] : wordsFor(sa.counters.bitmap, sa.replayWindow);
-  attributeHead(writer, XFRMA_REPLAY_ESN_VAL, xfrmReplayStateEsn.size + words.length * 4);
+/** Appends the replay state in that form. */
+export function writeReplayState(
+  writer: Writer,
+  { window, long, words }: ReplayForm,
+  { oseq, seq, bitmap }: Pick<SaCounters, "oseq" | "seq" | "bitmap">,
+): void {
+  if (!long) {
+    attributeHead(writer, XFRMA_REPLAY_VAL, xfrmReplayState.size);
+    xfrmReplayState.write(writer, { oseq: Number(oseq), seq: Number(seq), bitmap: bitmap[0] ?? 0 });
+    return;
+  }
+  attributeHead(writer, XFRMA_REPLAY_ESN_VAL, xfrmReplayStateEsn.size + words * 4);
   xfrmReplayStateEsn.write(writer, {
-    bmpLen: words.length,
+    bmpLen: words,
     oseq: low(oseq),
     seq: low(seq),
     oseqHi: high(oseq),
     seqHi: high(seq),
-    replayWindow: sa.replayWindow,
+    replayWindow: window,
   });
-  for (const word of words) writer.u32(word);
-}
-
-/** The bitmap with as many words as the window needs, which the kernel insists on. @throws {Refusal} */
-function wordsFor(bitmap: readonly number[], window: number): readonly number[] {
-  if (window > LONGEST_WINDOW) throw new Refusal(`Linux has no replay window of ${window} packets`);
-  const missing = Math.ceil(window / 32) - bitmap.length;
-  return missing <= 0 ? bitmap : [...bitmap, ...new Array<number>(missing).fill(0)];
+  for (let i = 0; i < words; i++) writer.u32(bitmap[i] ?? 0);
 }
 
 function join(high: number, low: number): bigint {

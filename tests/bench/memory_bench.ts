@@ -38,6 +38,9 @@ class Side {
       flushMode: "startup",
       sharedPrefixes: [],
       takeover: () => "exact",
+      canAdvance: true,
+      place: { index: 0, nodes: 2 },
+      strictReplay: false,
     });
   }
 

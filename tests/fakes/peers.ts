@@ -67,6 +67,7 @@ export class Party {
           this.events.push(`down ${peer}`);
           options.events?.down?.(peer);
         },
+        heard: () => {},
         message: (peer, message, nowMs) => {
           this.events.push(`${message.type} ${peer}`);
           options.events?.message?.(peer, message, nowMs);

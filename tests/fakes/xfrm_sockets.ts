@@ -24,6 +24,7 @@ import type { Mark } from "../../src/record/sa.ts";
 import * as xfrm from "../../src/xfrm/constants.ts";
 import { readMark, writeMark } from "../../src/xfrm/selector.ts";
 import {
+  xfrmAeventId,
   xfrmUserpolicyId,
   xfrmUserpolicyInfo,
   xfrmUsersaId,
@@ -59,6 +60,8 @@ export class FakeXfrm {
   policies: PolicyEntry[] = [];
   #lastIndex = 0;
   readonly sockets: FakeNetlinkSocket[] = [];
+  /** SAs whose threshold was set. */
+  readonly watched: string[] = [];
   /** How many messages each datagram had that came in. */
   readonly sends: number[] = [];
   /** Types of the attributes beyond MTIMER_THRESH that this kernel knows. */
@@ -115,6 +118,10 @@ export class FakeXfrm {
         return this.#deleteSa(body, pid);
       case xfrm.XFRM_MSG_GETSA:
         return this.#getSa(body);
+      case xfrm.XFRM_MSG_NEWAE:
+        return this.#newAevent(body);
+      case xfrm.XFRM_MSG_GETAE:
+        return this.#getAevent(body);
       case xfrm.XFRM_MSG_UPDPOLICY:
         return this.#putPolicy(body, pid);
       case xfrm.XFRM_MSG_DELPOLICY:
@@ -150,6 +157,33 @@ export class FakeXfrm {
     return this.#find(body, xfrmUsersaId)?.body ?? ESRCH;
   }
 
+  /** Thresholds are noted, counters taken as they come. */
+  #newAevent(body: Uint8Array): number {
+    const found = this.#find(body, xfrmUsersaId, xfrmAeventId.size);
+    if (found === undefined) return ESRCH;
+    const at = this.states.indexOf(found);
+    const given = readAttributes(body.subarray(xfrmAeventId.size), "NEWAE");
+    if (given.has(xfrm.XFRMA_REPLAY_THRESH)) this.watched.push(found.triple);
+    const counted = [xfrm.XFRMA_REPLAY_VAL, xfrm.XFRMA_REPLAY_ESN_VAL, xfrm.XFRMA_LTIME_VAL];
+    const writer = new Writer().bytes(found.body.subarray(0, xfrmUsersaInfo.size));
+    for (const [type, value] of readAttributes(found.body.subarray(xfrmUsersaInfo.size), "state")) {
+      writeAttribute(writer, type, counted.includes(type) ? given.get(type) ?? value : value);
+    }
+    this.states[at] = { ...found, body: writer.finish() };
+    return 0;
+  }
+
+  #getAevent(body: Uint8Array): number | Uint8Array {
+    const found = this.#find(body, xfrmUsersaId, xfrmAeventId.size);
+    if (found === undefined) return ESRCH;
+    const writer = new Writer().bytes(body.subarray(0, xfrmAeventId.size));
+    const wanted = [xfrm.XFRMA_REPLAY_VAL, xfrm.XFRMA_REPLAY_ESN_VAL, xfrm.XFRMA_LTIME_VAL, xfrm.XFRMA_MARK];
+    for (const [type, value] of readAttributes(found.body.subarray(xfrmUsersaInfo.size), "state")) {
+      if (wanted.includes(type)) writeAttribute(writer, type, value);
+    }
+    return writer.finish();
+  }
+
   #putPolicy(body: Uint8Array, pid: number): number {
     const key = namePolicy(body, xfrmUserpolicyInfo);
     const before = this.policies.find((policy) => policy.key === key);
@@ -182,8 +216,8 @@ export class FakeXfrm {
   }
 
   /** The newest state whose mark matches, as __xfrm_state_lookup finds it. */
-  #find(body: Uint8Array, layout: SaLayout): State | undefined {
-    const { triple, mark } = nameSa(body, layout);
+  #find(body: Uint8Array, layout: SaLayout, size = layout.size): State | undefined {
+    const { triple, mark } = nameSa(body, layout, size);
     const value = mark.value & mark.mask;
     return this.states.find((state) =>
       state.triple === triple && ((value & state.mark.mask) >>> 0) === state.mark.value
@@ -218,10 +252,10 @@ export class FakeXfrm {
 type SaLayout = typeof xfrmUsersaInfo | typeof xfrmUsersaId;
 type PolicyLayout = typeof xfrmUserpolicyInfo | typeof xfrmUserpolicyId;
 
-function nameSa(body: Uint8Array, layout: SaLayout): { triple: string; mark: Mark } {
+function nameSa(body: Uint8Array, layout: SaLayout, size = layout.size): { triple: string; mark: Mark } {
   const values = layout.read(new Reader(body, layout.name));
   const { daddr, spi, proto } = "id" in values ? values.id : values;
-  const attributes = readAttributes(body.subarray(layout.size), layout.name);
+  const attributes = readAttributes(body.subarray(size), layout.name);
   return { triple: `${encodeHex(daddr)} ${spi} ${proto}`, mark: readMark(attributes) };
 }
 

@@ -3,6 +3,7 @@
 export const FULL_INPUT = `carp interface carp1 interval 10 # the form of OpenBSD 3.8
 group ipsec
 flushmode never
+replay lenient
 listen on 192.0.2.1 listen on carp1 inet6 port 5000
 mode skipslave
 protocol classic
@@ -21,6 +22,7 @@ export const FULL_OUTPUT = `# "/etc/sasyncd.conf"
 interface carp1
 group ipsec
 flushmode never
+replay lenient
 listen on 192.0.2.1 port 500
 listen on carp1 inet6 port 5000
 mode skipslave
@@ -42,6 +44,7 @@ export const SMALL_INPUT = "mode slave sharedkey 0x000102030405060708090a0b0c0d0
 export const SMALL_OUTPUT = `# "/etc/sasyncd.conf"
 group carp
 flushmode startup
+replay lenient
 # listen on all local addresses
 mode slave
 protocol native

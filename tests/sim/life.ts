@@ -97,7 +97,8 @@ function anyRecord(world: World): IpsecRecord {
   const reqid = world.pick([1, 2, REFUSED_REQID]);
   if (world.random() < 0.6) {
     const mark = n < 9 ? { value: 0, mask: 0 } : { value: n, mask: 0xff };
-    return { kind: "sa", sa: sampleSa({ spi: 0x1000 + (n < 9 ? n : 0x100), reqid, mark }) };
+    const spi = 0x1000 + (n < 9 ? n : 0x100);
+    return { kind: "sa", sa: sampleSa({ spi, reqid, mark, aead: world.freshKey() }) };
   }
   const selector = sampleSelector({
     dst: addr(`10.2.${n}.0`),

@@ -17,6 +17,8 @@ export function describeEvent(event: KernelEvent): string {
       return `${describe(identityOfSa(event.id))} ${event.expired ? "expired" : "gone"}`;
     case "policy-gone":
       return `${describe(identityOfPolicy(event.id))} ${event.expired ? "expired" : "gone"}`;
+    case "progress":
+      return `${describe(identityOfSa(event.id))} at ${event.progress.oseq}/${event.progress.seq}`;
     case "sa-flush":
       return `SAs of protocol ${event.protocol} flushed`;
     case "policy-flush":

@@ -8,7 +8,9 @@ import { DecodeError, PeerError } from "../../src/errors.ts";
 import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import type { Clock, KernelChange, KernelResult, Role } from "../../src/ports.ts";
 import type { Message } from "../../src/wire/native/message.ts";
-import { addr } from "../fakes/records.ts";
+import { equalBytes } from "../../src/record/address.ts";
+import type { Integrity } from "../../src/record/sa.ts";
+import { addr, sampleSa } from "../fakes/records.ts";
 import { describeChange, describeEvent, describeMessage, type Trace } from "./trace.ts";
 
 /** Address that makes an SA or policy local to the world's nodes. */
@@ -64,6 +66,11 @@ export class Gateway {
   node: Node | undefined;
   role: Role = "SLAVE";
   dumpAtMs: number | undefined;
+  /**
+   * Since its start the daemon has been equal to a master: what a kernel sends whose daemon was dead while others sent
+   * is beyond its power; demotion keeps such a node from becoming master.
+   */
+  isCurrent = true;
 
   constructor(readonly name: string, readonly clock: Clock, refuses: boolean, readonly sweeps: boolean) {
     this.kernel = new SimKernel(clock, refuses);
@@ -76,7 +83,10 @@ export class World {
   readonly gateways: Gateway[];
   readonly #sessions = new Map<string, Session>();
   readonly #cut = new Set<string>();
+  /** The sequence numbers that went out, by the key of the SA. */
+  readonly #used = new Map<string, { readonly from: bigint; readonly to: bigint }[]>();
   #starts = 0;
+  #keys = 0;
 
   constructor(
     seed: number,
@@ -103,6 +113,12 @@ export class World {
     return list[Math.floor(this.random() * list.length)]!;
   }
 
+  /** AES-GCM with a key that no other SA has. */
+  freshKey(): Integrity {
+    const key = new TextEncoder().encode(`${++this.#keys}`.padStart(20, "0"));
+    return { ...sampleSa().aead!, key };
+  }
+
   start(gateway: Gateway): void {
     if (gateway.node !== undefined) return;
     this.tell(gateway.name, "starts");
@@ -114,6 +130,9 @@ export class World {
       flushMode: this.flushMode,
       sharedPrefixes: [],
       takeover: () => "exact",
+      canAdvance: true,
+      place: { index: this.gateways.indexOf(gateway), nodes: this.gateways.length },
+      strictReplay: false,
     });
     gateway.node.start();
     gateway.node.setRole(gateway.role, "start", this.nowMs);
@@ -122,6 +141,7 @@ export class World {
   crash(gateway: Gateway): void {
     this.tell(gateway.name, "crashes");
     gateway.node = undefined;
+    gateway.isCurrent = false;
     gateway.dumpAtMs = undefined;
     for (const other of this.gateways) if (other !== gateway) this.#breakSession(gateway, other);
   }
@@ -156,6 +176,9 @@ export class World {
         const link = linkOf(a, b);
         if (this.#cut.has(link)) {
           if (this.random() < 0.05) this.#breakSession(a, b); // noticed after a while, not at once
+        } else if (this.#sessions.has(link)) {
+          a.node?.heard(b.name, this.nowMs);
+          b.node?.heard(a.name, this.nowMs);
         } else if (a.node && b.node && !this.#sessions.has(link) && this.random() < 0.1) {
           this.tell("world", `session ${link}`);
           this.#sessions.set(link, { flying: new Map([[a.name, []], [b.name, []]]) });
@@ -183,15 +206,39 @@ export class World {
       node.kernelEvent(event, this.nowMs);
     }
     if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
+    if (node.advancing) node.advanced(kernel.advance(node.nextAdvances(4)));
     const changes = node.nextChanges(4, this.nowMs);
     const results = kernel.apply(changes);
     if (this.trace) changes.forEach((one, i) => this.tell(gateway.name, describeChange(one, results[i]!)));
     node.applied(results);
     node.tick(this.nowMs);
+    gateway.isCurrent ||= node.synced;
+    const maySend = node.membership.role === "MASTER" && !node.advancing && gateway.isCurrent;
+    if (maySend && this.random() < 0.3) this.#traffic(gateway);
     this.#effects(gateway, node);
     for (const other of this.gateways) {
       for (const message of node.collect(other.name, this.nowMs, 2000)) this.#send(gateway, other, message);
     }
+  }
+
+  /** Packets over one SA of a gateway that may send. No number goes out twice with one key. */
+  #traffic({ name, kernel }: Gateway): void {
+    const sas = kernel.records().flatMap((record) => record.kind === "sa" ? [record.sa] : []);
+    const shared = sas.filter(({ dst }) => !equalBytes(dst, LOCAL_ENDPOINT));
+    if (shared.length === 0) return;
+    const sa = this.pick(shared);
+    const key = sa.aead!.key.toHex();
+    const { oseq } = sa.counters;
+    const used = this.#used.get(key) ?? [];
+    const packets = BigInt(Math.floor(this.random() ** 4 * 100_000));
+    const twice = used.find(({ from, to }) => oseq < to && oseq + packets > from);
+    if (twice !== undefined) {
+      throw new Error(
+        `${name} sends ${oseq} to ${oseq + packets} again: ${twice.from} to ${twice.to} went out`,
+      );
+    }
+    this.#used.set(key, [...used, { from: oseq, to: oseq + packets }]);
+    kernel.traffic(sa, packets, packets / 2n);
   }
 
   #finishDump(gateway: Gateway, node: Node): void {

@@ -12,6 +12,7 @@ import type { Gateway } from "../../../src/daemon/gateway.ts";
 import { SILENT_LOG } from "../../../src/log/verbosity.ts";
 import { formatAddress } from "../../../src/record/address.ts";
 import { algorithmName, ENCR } from "../../../src/record/algorithms.ts";
+import { LockedTracker } from "../../../src/daemon/locked_tracker.ts";
 import type { Clock } from "../../../src/ports.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { ACTION, DIRECTION, type Policy } from "../../../src/record/policy.ts";
@@ -85,7 +86,6 @@ function startBoth(
     const text = `mode ${mode}\nlisten on ${at[i]}\npeer ${at[1 - i]}\nsharedkey 0x${key}\nkernel memory\n`;
     const config = parseConfig(text, `${name}.conf`, () => "there is no key file");
     const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
-    const role = mode === "master" ? "MASTER" : "SLAVE";
     return makeGateway(config, resolved, {
       clock,
       random: new SystemRandom(),
@@ -94,7 +94,7 @@ function startBoth(
       listeners: [listeners[i]!],
       kernel,
       guard: { set() {} },
-      tracker: { fd: undefined, current: () => role },
+      tracker: new LockedTracker(mode),
       log: { ...SILENT_LOG, state: (message) => log.push(`${name}: ${message}`) },
       os: Deno.build.os,
     });

@@ -47,6 +47,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   interface: name,
   virtualAddress: fc.option(fc.uint8Array({ minLength: 4, maxLength: 4, min: 1 }), { nil: undefined }),
   group: name,
+  replay: fc.constantFrom("lenient" as const, "strict" as const),
   flushMode: fc.constantFrom("startup" as const, "never" as const, "sync" as const),
   listen: fc.uniqueArray(listen, { selector: ({ target }) => target }),
   mode: fc.constantFrom("master" as const, "slave" as const, undefined),

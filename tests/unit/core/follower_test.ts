@@ -37,6 +37,8 @@ const MASTER = "gw1";
 const exact = (_: Sa): Takeover => "exact";
 
 /** A follower and a kernel that is only a list of what was done. */
+const place = { index: 0, nodes: 2 };
+
 class Slave {
   readonly mirror = new Mirror();
   readonly inventory = new Inventory();
@@ -49,7 +51,7 @@ class Slave {
   #done: string[] = [];
 
   constructor({ sweep = true, holds = [] as readonly IpsecRecord[], takeover = exact } = {}) {
-    const settings = { ownership: OWNERSHIP, sweep, takeover };
+    const settings = { ownership: OWNERSHIP, sweep, takeover, canAdvance: true, strictReplay: false, place };
     this.follower = new Follower(settings, this.mirror, this.inventory, this.queue, this.guard, this.effects);
     for (const record of holds) this.note(record);
   }

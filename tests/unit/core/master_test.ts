@@ -72,11 +72,11 @@ const learning: [
   ["tells of a record made anew, as the newest", [sa(1), sa(2)], sa(1), true, ["put"], 3],
   ["says nothing of what is as it was", [sa(1)], sa(1), false, [], 1],
   [
-    "says nothing of counters alone",
+    "tells counters alone apart",
     [sa(1)],
     sa(1, { counters: sampleCounters({ oseq: 7n }) }),
     false,
-    [],
+    ["counters"],
     1,
   ],
 ];
@@ -108,7 +108,7 @@ Deno.test("Master.recount() takes counters and the first use, and keeps the birt
   assertEquals(one.mirror.get(recordKey(sa(1)))!.usedMs, 4000, "the first word on it stays");
   one.recount(sa(2), 6000);
   one.recount(policy("10.2.0.0/16"), 6000);
-  assertEquals([one.mirror.size, told(one)], [1, []]);
+  assertEquals([one.mirror.size, told(one)], [1, ["counters"]]);
 });
 
 Deno.test("Master.forget() tells once", () => {

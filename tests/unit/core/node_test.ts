@@ -5,9 +5,10 @@ import type { Node } from "../../../src/core/node.ts";
 import { slaveRecord } from "../../../src/core/slave_record.ts";
 import { PeerError } from "../../../src/errors.ts";
 import { formatAddress } from "../../../src/record/address.ts";
-import { encodeContent, encodeIdentity } from "../../../src/record/encoding.ts";
+import { encodeContent, encodeIdentity, encodeSaCounters } from "../../../src/record/encoding.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import type { Message } from "../../../src/wire/native/message.ts";
+import { sampleCounters } from "../../fakes/records.ts";
 import {
   connect,
   disconnect,
@@ -271,10 +272,59 @@ Deno.test("Node.receive() logs and counts what a peer refuses", () => {
   assert(host.logs.includes("p refused SA esp 0x00000001 to 198.51.100.1: no such cipher"));
 });
 
-Deno.test("Node.receive() passes over counters, and counts them", () => {
+/** Packets on SA 1, as the master `p` reports them. */
+function report(host: Host, oseq: bigint, seq = 0n): void {
+  const volatile = encodeSaCounters(sampleCounters({ oseq, seq }));
+  hear(host, { type: "counters", identity: encodeIdentity(identityOf(sa(1))), volatile });
+  host.turn();
+}
+
+const countersOf = (host: Host) => {
+  const [record] = host.kernel.records();
+  return record?.kind === "sa" ? record.sa.counters : undefined;
+};
+
+Deno.test("Node.receive() of counters: the kernel stands above what was sent, and at what was received", () => {
   const host = slave([sa(1)]);
-  hear(host, { type: "counters", identity: new Uint8Array(), volatile: new Uint8Array() });
-  assertEquals(host.node.counters["ignored counters"], 1);
+  assertEquals(countersOf(host)?.oseq, 2n ** 20n);
+  report(host, 1000n, 77n);
+  assertEquals(
+    [countersOf(host)?.oseq, countersOf(host)?.seq],
+    [2n ** 20n, 77n],
+    "half of the lease is left",
+  );
+  report(host, 2n ** 19n + 1n, 80n);
+  assertEquals([countersOf(host)?.oseq, countersOf(host)?.seq], [2n ** 19n + 1n + 2n ** 20n, 80n]);
+  report(host, 5n, 3n);
+  assertEquals(
+    [countersOf(host)?.oseq, countersOf(host)?.seq],
+    [2n ** 19n + 1n + 2n ** 20n, 80n],
+    "never back",
+  );
+});
+
+Deno.test("Node.setRole() of a slave whose master was heard lately moves no counter", () => {
+  const host = slave([sa(1)]);
+  host.node.heard("p", host.clock.nowMs);
+  host.clock.nowMs += 1500;
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  assertEquals([host.node.advancing, host.node.guardChange()], [false, []]);
+});
+
+Deno.test("Node.setRole() of a slave whose master is long silent moves counters before the guard is lifted", () => {
+  const host = slave([sa(1)]);
+  host.node.guardChange();
+  report(host, 1000n);
+  host.clock.nowMs += 1000;
+  report(host, 6000n);
+  host.node.heard("p", host.clock.nowMs);
+  host.clock.nowMs += 20_000;
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  assertEquals([host.node.advancing, host.node.guardChange()], [true, undefined]);
+  host.turn();
+  const start = countersOf(host)!.oseq;
+  assert(start > 6000n + 20n * 5000n + 2n ** 20n, `starts at ${start}`);
+  assertEquals([host.node.advancing, host.node.guardChange()], [false, []]);
 });
 
 Deno.test("Node.receive() refuses an epoch too far ahead and stays as it is", () => {

@@ -170,6 +170,9 @@ export class Host {
       flushMode: "startup",
       sharedPrefixes: [],
       takeover: () => "exact",
+      canAdvance: true,
+      place: { index: 0, nodes: 2 },
+      strictReplay: false,
       ...settings,
     });
   }
@@ -194,9 +197,10 @@ export class Host {
   /** Brings the kernel to what the node wants. */
   apply(limit = 64): void {
     do {
+      if (this.node.advancing) this.node.advanced(this.kernel.advance(this.node.nextAdvances(limit)));
       const changes = this.node.nextChanges(limit, this.clock.nowMs);
       if (changes.length > 0) this.node.applied(changes.map((change) => this.#apply(change)));
-    } while (this.node.busy);
+    } while (this.node.busy || this.node.advancing);
   }
 
   /** Everything that a turn of the daemon does, dump included. */

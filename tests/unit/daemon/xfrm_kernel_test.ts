@@ -1,19 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { KernelReplyError } from "../../../src/errors.ts";
 import { XfrmKernel } from "../../../src/daemon/xfrm_kernel.ts";
-import { splitDatagram, writeAttribute } from "../../../src/layout/netlink.ts";
+import { attributeHead, splitDatagram, writeAttribute } from "../../../src/layout/netlink.ts";
 import { Writer } from "../../../src/layout/writer.ts";
 import type { KernelChange, KernelResult } from "../../../src/ports.ts";
 import { SPACE } from "../../../src/record/opaque.ts";
 import { type Policy, policyKey } from "../../../src/record/policy.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
-import { NO_MARK, type Sa } from "../../../src/record/sa.ts";
+import { NO_MARK, type Sa, SA_FLAG } from "../../../src/record/sa.ts";
 import * as xfrm from "../../../src/xfrm/constants.ts";
 import { encodePolicy, encodePolicyId } from "../../../src/xfrm/policy.ts";
 import { encodeSaId } from "../../../src/xfrm/requests.ts";
 import { encodeSa } from "../../../src/xfrm/sa.ts";
+import { xfrmAeventId, xfrmReplayState } from "../../../src/xfrm/structs.ts";
 import { decodeHex } from "../../fakes/hex.ts";
-import { samplePolicy, sampleSa } from "../../fakes/records.ts";
+import { sampleCounters, samplePolicy, sampleSa } from "../../fakes/records.ts";
 import { VECTOR_SURROUNDINGS } from "../../fakes/xfrm_bodies.ts";
 import { FakeXfrm } from "../../fakes/xfrm_sockets.ts";
 import { EVENT_VECTORS, POLICY_VECTORS, SA_VECTORS } from "../../vectors/xfrm_vectors.ts";
@@ -69,7 +70,7 @@ const mark = (value: number) => ({ value, mask: 0xff });
 
 Deno.test("XfrmKernel hears all groups from the start, on a socket of its own", () => {
   const { fake, kernel } = start();
-  assertEquals(fake.sockets.map(({ groups }) => groups), [[], [2, 3, 4, 7]]);
+  assertEquals(fake.sockets.map(({ groups }) => groups), [[], [2, 3, 4, 5, 7]]);
   assertEquals(fake.sockets[1]!.ignoredPortId, fake.sockets[0]!.portId);
   assertEquals(kernel.fd, fake.sockets[1]!.fd);
   kernel.close();
@@ -432,4 +433,53 @@ Deno.test("XfrmKernel counts what a device does", () => {
   fake.disturb(xfrm.XFRM_MSG_NEWSA, writer.finish());
   assertEquals(kernel.readEvents(10).length, 1);
   assertEquals(kernel.counters, { offloadDropped: 1 });
+});
+
+Deno.test("XfrmKernel.advance() moves counters on, never back, and touches no SA of another mark", () => {
+  const { kernel } = start();
+  const counters = sampleCounters({ oseq: 10n, seq: 20n, bitmap: [3], bytes: 5n });
+  const [plain, long] = [
+    sa(1, { counters }),
+    sa(2, { flags: SA_FLAG.LONG_REPLAY | SA_FLAG.ESN, replayWindow: 64 }),
+  ];
+  kernel.apply([putSa(plain), putSa(long)]);
+  const results = kernel.advance([
+    { id: plain, progress: sampleCounters({ oseq: 100n, seq: 19n, bitmap: [9], bytes: 6n }) },
+    { id: long, progress: sampleCounters({ oseq: 2n ** 33n + 7n, seq: 5n, bitmap: [1, 2] }) },
+    { id: sa(1, { mark: mark(7) }), progress: counters },
+    { id: sa(3), progress: counters },
+  ]);
+  assertEquals(reasons(results), [
+    "",
+    "",
+    "the kernel finds another SA in its place",
+    "XFRM_MSG_GETAE: ESRCH",
+  ]);
+  const found = dump(kernel).map((record) => record.kind === "sa" ? record.sa.counters : undefined);
+  assertEquals(found.map((one) => [one!.oseq, one!.seq, one!.bitmap]), [
+    [100n, 20n, [3]],
+    [2n ** 33n + 7n, 5n, [1, 2]],
+  ]);
+});
+
+Deno.test("XfrmKernel has the kernel tell of counters, of others' SAs too", () => {
+  const { fake, kernel } = start();
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
+  kernel.readEvents(10);
+  assertEquals(fake.watched.length, 1);
+  const event = new Writer();
+  xfrmAeventId.write(event, {
+    saId: { daddr: PLAIN.dst, spi: 1, family: 2, proto: 50 },
+    saddr: PLAIN.src,
+    flags: 0,
+    reqid: 0,
+  });
+  xfrmReplayState.write(attributeHead(event, xfrm.XFRMA_REPLAY_VAL, 12), { oseq: 9, seq: 8, bitmap: 7 });
+  attributeHead(event, xfrm.XFRMA_LTIME_VAL, 32).u64(100n).u64(2n).u64(0n).u64(0n);
+  fake.notify(xfrm.XFRM_MSG_NEWAE, event.finish());
+  const progress = { oseq: 9n, seq: 8n, bitmap: [7], bytes: 100n, packets: 2n };
+  const { dst, protocol, mark, rdomain } = PLAIN;
+  assertEquals(kernel.readEvents(10), [
+    { kind: "progress", id: { dst, protocol, spi: 1, mark, rdomain }, progress },
+  ]);
 });

@@ -1,0 +1,119 @@
+/**
+ * Leases: from which sequence number a slave would go on. A master tells of its SAs now and then; what it sends after
+ * its last report must not be sent again by whoever takes over, so that one starts well above (DESIGN section 7).
+ * Two slaves of one master may take over one after the other without having heard of each other: each has a place of its
+ * own above the report. Pure figures; `leases.ts` keeps them.
+ */
+
+import type { Progress } from "../record/progress.ts";
+import { type Sa, SA_FLAG } from "../record/sa.ts";
+
+/** Masters report an SA that is in use at least this often. */
+export const REPORT_MS = 1000;
+
+/** A lease is good while what is known of the master is younger than this. */
+export const GOOD_MS = 2 * REPORT_MS;
+
+/** What a lease is above the last report, at least, in packets. */
+export const LEAST_MARGIN = 2n ** 20n;
+
+/** A receiver with ESN guesses the high word of a number that is further than 2^32 ahead wrongly. */
+const MOST_MARGIN = 2n ** 31n;
+
+/** The last sequence number without ESN: the kernel stops sending there. */
+const LAST_SHORT = 2n ** 32n - 1n;
+
+/** Packets a second when nothing is known: 10 Gbit/s of the smallest Ethernet frames. */
+export const LINE_RATE = 14_880_952;
+
+/** Reports that follow each other faster say nothing of a rate. */
+const LEAST_PERIOD_MS = 100;
+
+/** Which of all nodes this one is, counted from 0, the same for all. */
+export interface Place {
+  readonly index: number;
+  readonly nodes: number;
+}
+
+/** What is known of one SA. */
+export interface Lease {
+  /** As of the last report. */
+  readonly oseq: bigint;
+  readonly seq: bigint;
+  readonly atMs: number;
+  /** Greatest rates seen, in packets a second. */
+  readonly sendRate: number;
+  readonly receiveRate: number;
+  /** Where a slave's kernel stands now. */
+  readonly start: bigint;
+}
+
+/**
+ * Where to start above `oseq`. `ageMs`: how long ago the master was heard last, when that is too long: then above all
+ * that another node may have used that took over before. Without ESN it takes at most half of the numbers that are left.
+ */
+export function startAbove(oseq: bigint, rate: number, flags: number, place: Place, ageMs = 0): bigint {
+  const margin = greater(LEAST_MARGIN, packetsIn(8 * rate, REPORT_MS + 1000));
+  const places = BigInt(1 + place.index + (ageMs > 0 ? place.nodes : 0));
+  const wanted = margin * places + packetsIn(rate, ageMs);
+  const most = (flags & SA_FLAG.ESN) !== 0 ? MOST_MARGIN : (LAST_SHORT - oseq) / 2n;
+  return oseq + (wanted < most ? wanted : most);
+}
+
+/** The first lease of an SA, from the counters that came with it. */
+export function firstLease({ oseq, seq }: Progress, flags: number, place: Place, nowMs: number): Lease {
+  const start = startAbove(oseq, 0, flags, place);
+  return { oseq, seq, atMs: nowMs, sendRate: 0, receiveRate: 0, start };
+}
+
+/** The lease after a report. It is renewed, with another `start`, when half of it has been used. */
+export function reported(
+  lease: Lease,
+  { oseq, seq }: Progress,
+  flags: number,
+  place: Place,
+  nowMs: number,
+): Lease {
+  const passedMs = nowMs - lease.atMs;
+  const isRate = passedMs >= LEAST_PERIOD_MS;
+  const rateOf = (packets: bigint) => isRate ? Number(packets) * 1000 / passedMs : 0;
+  const sendRate = Math.max(lease.sendRate, rateOf(oseq - lease.oseq));
+  const receiveRate = Math.max(lease.receiveRate, rateOf(seq - lease.seq));
+  const wanted = startAbove(oseq, sendRate, flags, place);
+  const isUsed = wanted - lease.start > (wanted - oseq) / BigInt(2 * (1 + place.index));
+  return {
+    ...(isRate ? { oseq, seq, atMs: nowMs } : lease),
+    sendRate,
+    receiveRate,
+    start: isUsed ? wanted : lease.start,
+  };
+}
+
+/** Where to start when the master was last heard `ageMs` ago: no earlier than the lease. */
+export function staleStart(lease: Lease, oseq: bigint, flags: number, place: Place, ageMs: number): bigint {
+  const rate = lease.sendRate > 0 ? lease.sendRate : LINE_RATE;
+  return greater(startAbove(oseq, rate, flags, place, Math.max(1, ageMs)), lease.start);
+}
+
+/**
+ * A window that nothing that was sent until now passes (`replay strict`): its top is moved over what may have come
+ * since the last report, and all in it counts as seen.
+ */
+export function strictWindow({ receiveRate }: Lease, progress: Progress, ageMs: number): Progress {
+  const missed = packetsIn(receiveRate, ageMs + REPORT_MS);
+  const bitmap = progress.bitmap.map(() => 0xffffffff);
+  return { ...progress, seq: progress.seq + missed, bitmap };
+}
+
+/** The counters with which a slave's kernel gets an SA. */
+export function leasedSa(sa: Sa, start: bigint): Sa {
+  return { ...sa, counters: { ...sa.counters, oseq: start } };
+}
+
+function packetsIn(rate: number, ms: number): bigint {
+  return BigInt(Math.ceil(rate * ms / 1000));
+}
+
+function greater(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

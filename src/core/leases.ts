@@ -1,0 +1,150 @@
+/**
+ * The counters of a slave's SAs: takes the master's reports, and says how far the own kernel has to be moved on so that
+ * a takeover costs nothing. Figures are in `lease.ts`.
+ */
+
+import type { Advance } from "../ports.ts";
+import { furthest, type Progress } from "../record/progress.ts";
+import type { IpsecRecord } from "../record/record.ts";
+import type { SaIdentity } from "../record/sa.ts";
+import {
+  firstLease,
+  GOOD_MS,
+  type Lease,
+  leasedSa,
+  type Place,
+  reported,
+  staleStart,
+  startAbove,
+  strictWindow,
+} from "./lease.ts";
+import { type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
+
+interface Known {
+  readonly lease: Lease;
+  /** Of the SA. */
+  readonly flags: number;
+}
+
+export class Leases {
+  /** SAs that the master has reported since they came. */
+  readonly #known = new Map<string, Known>();
+  readonly #advances = new Map<string, Advance>();
+  /** When the counters were known last: a master was heard, or this node was master itself. */
+  #heardMs: number | undefined;
+  /** The own kernel stands where this node was as master, and not above what another one may have used since. */
+  #isBehind = false;
+
+  /** `canAdvance`: the own kernel takes counters; else nothing here has an effect. */
+  constructor(readonly mirror: Mirror, readonly canAdvance: boolean, readonly place: Place) {}
+
+  /** The followed master is alive. */
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs;
+  }
+
+  /** This node is master no more; who follows it starts above what it has reported. */
+  steppedDown(nowMs: number): void {
+    this.#heardMs = nowMs;
+    this.#isBehind = true;
+  }
+
+  /** The own kernel stands above everything that the followed master has reported. */
+  caughtUp(): void {
+    this.#isBehind = false;
+  }
+
+  /** Whether the kernel has still to be moved on. */
+  get waiting(): boolean {
+    return this.#advances.size > 0;
+  }
+
+  /** The first that wait; `done` takes them away. */
+  next(limit: number): Advance[] {
+    return this.#advances.values().take(limit).toArray();
+  }
+
+  /** The kernel has dealt with the first `count`. */
+  done(count: number): void {
+    for (const key of this.#advances.keys().take(count).toArray()) this.#advances.delete(key);
+  }
+
+  /** Another master: its reports are all that counts. */
+  clear(): void {
+    this.#known.clear();
+    this.#advances.clear();
+  }
+
+  forget(key: string): void {
+    this.#known.delete(key);
+    this.#advances.delete(key);
+  }
+
+  /** The record as the own kernel gets it: it would go on well above what the master has reported. */
+  leased(key: string, record: IpsecRecord): IpsecRecord {
+    if (record.kind === "policy" || !this.canAdvance) return record;
+    const { sa } = record;
+    const start = startAbove(sa.counters.oseq, 0, sa.flags, this.place);
+    const known = this.#known.get(key)?.lease.start ?? 0n;
+    return { kind: "sa", sa: leasedSa(sa, known > start ? known : start) };
+  }
+
+  /** The master reports. `inKernel`: the own kernel holds the SA, so that it has to follow. */
+  report(key: string, progress: Progress, inKernel: boolean, nowMs: number): void {
+    const entry = this.mirror.get(key);
+    if (entry?.counters === undefined || entry.identity.kind !== "sa") return;
+    const { lease, flags } = this.#lookUp(entry, nowMs);
+    const now = furthest(entry.counters, progress);
+    const { bornMs, usedMs = nowMs } = entry;
+    this.mirror.count(key, { ...entry.counters, ...now }, { bornMs, usedMs });
+    const renewed = reported(lease, now, flags, this.place, nowMs);
+    this.#known.set(key, { lease: renewed, flags });
+    if (inKernel) this.#advance(entry.identity.id, key, { ...now, oseq: renewed.start });
+  }
+
+  /** The own kernel holds what the master has, with counters of its own, perhaps of long ago. */
+  standing(key: string, nowMs: number): void {
+    const entry = this.mirror.get(key);
+    if (entry?.counters === undefined || entry.identity.kind !== "sa") return;
+    const { lease } = this.#lookUp(entry, nowMs);
+    this.#advance(entry.identity.id, key, { ...entry.counters, oseq: lease.start });
+  }
+
+  /**
+   * This node takes over. Leases of a master that was heard lately are good; what waits still is done. The busiest go
+   * first.
+   *
+   * @returns what was stale, and for how long the master had not been heard
+   */
+  overtake(strict: boolean, nowMs: number): { readonly stale: number; readonly ageMs: number } {
+    if (this.#heardMs === undefined) return { stale: 0, ageMs: 0 };
+    const ageMs = nowMs - this.#heardMs;
+    const isStale = ageMs > GOOD_MS || this.#isBehind;
+    if (!isStale && !strict) return { stale: 0, ageMs };
+    const found = [...this.mirror.values()]
+      .filter(({ counters, refused }) => counters !== undefined && refused === undefined)
+      .map((entry) => ({ entry, ...this.#lookUp(entry, nowMs) }))
+      .toSorted((a, b) => b.lease.sendRate - a.lease.sendRate);
+    for (const { entry, lease, flags } of found) {
+      if (entry.identity.kind !== "sa") continue;
+      const counters = entry.counters!;
+      const used = this.#isBehind ? lease.start : counters.oseq;
+      const oseq = isStale ? staleStart(lease, used, flags, this.place, ageMs) : lease.start;
+      const window = strict && counters.seq > 0n ? strictWindow(lease, counters, ageMs) : counters;
+      this.#advance(entry.identity.id, entry.key, { ...window, oseq });
+    }
+    return { stale: isStale ? found.length : 0, ageMs };
+  }
+
+  #lookUp(entry: MirrorEntry, nowMs: number): Known {
+    const known = this.#known.get(entry.key);
+    if (known !== undefined) return known;
+    const record = recordOf(entry, nowMs);
+    const flags = record.kind === "sa" ? record.sa.flags : 0;
+    return { lease: firstLease(entry.counters!, flags, this.place, nowMs), flags };
+  }
+
+  #advance(id: SaIdentity, key: string, progress: Progress): void {
+    if (this.canAdvance) this.#advances.set(key, { id, progress });
+  }
+}

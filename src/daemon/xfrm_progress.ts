@@ -1,0 +1,63 @@
+/** Counters of SAs in the kernel: read, moved on, and when the kernel is to tell of them. */
+
+import { NLM_F_ACK, NLM_F_REPLACE } from "../layout/netlink.ts";
+import type { Advance, KernelResult } from "../ports.ts";
+import { furthest, isEqualProgress } from "../record/progress.ts";
+import type { SaIdentity } from "../record/sa.ts";
+import {
+  type Aevent,
+  decodeAevent,
+  encodeGetAevent,
+  encodeProgress,
+  encodeThreshold,
+} from "../xfrm/aevent.ts";
+import { messageName, XFRM_MSG_GETAE, XFRM_MSG_NEWAE } from "../xfrm/constants.ts";
+import { errnoName } from "../xfrm/errno.ts";
+import type { NetlinkAnswer, NetlinkChannel } from "./netlink_channel.ts";
+
+/**
+ * The kernel tells of an SA's counters after so many packets: a quarter of the smallest lease. Of fewer it tells when
+ * a second has gone by (the default of net.core.xfrm_aevent_etime).
+ */
+export const REPORT_PACKETS = 2 ** 18;
+
+/** Moves counters on, never back. What the kernel has is read first. @throws {SyscallError} */
+export function advanceSas(channel: NetlinkChannel, advances: readonly Advance[]): KernelResult[] {
+  const asked = advances.map(({ id }) => ({ type: XFRM_MSG_GETAE, flags: 0, body: encodeGetAevent(id) }));
+  const found = channel.exchange(asked).map((answer, i) => read(answer, advances[i]!.id));
+  const requests = found.map((now, i) => "id" in now ? request(now, advances[i]!) : undefined);
+  const answers = channel.exchange(requests.filter((one) => one !== undefined));
+  let next = 0;
+  return found.map((now, i) => {
+    if (!("id" in now)) return now;
+    return requests[i] === undefined ? { ok: true } : verdict(XFRM_MSG_NEWAE, answers[next++]!);
+  });
+}
+
+/** Makes the kernel tell of these SAs by `REPORT_PACKETS`. What has gone meanwhile needs it no more. */
+export function watchSas(channel: NetlinkChannel, ids: readonly SaIdentity[]): void {
+  const flags = NLM_F_ACK | NLM_F_REPLACE;
+  channel.exchange(
+    ids.map((id) => ({ type: XFRM_MSG_NEWAE, flags, body: encodeThreshold(id, REPORT_PACKETS) })),
+  );
+}
+
+/** The kernel finds SAs by a mark that matches: perhaps another one than named. */
+function read(answer: NetlinkAnswer, { mark }: SaIdentity): Aevent | KernelResult {
+  if (answer.kind !== "message") return verdict(XFRM_MSG_GETAE, answer);
+  const now = decodeAevent(answer.body);
+  if (now !== undefined && now.id.mark.value === mark.value && now.id.mark.mask === mark.mask) return now;
+  return { ok: false, reason: "the kernel finds another SA in its place" };
+}
+
+function request(now: Aevent, { progress }: Advance) {
+  const wanted = furthest(now.progress, progress);
+  if (isEqualProgress(wanted, now.progress)) return undefined;
+  return { type: XFRM_MSG_NEWAE, flags: NLM_F_ACK | NLM_F_REPLACE, body: encodeProgress(now, wanted) };
+}
+
+function verdict(type: number, answer: NetlinkAnswer): KernelResult {
+  if (answer.kind === "message" || answer.kind === "verdict" && answer.errno === 0) return { ok: true };
+  const reason = answer.kind === "lost" ? "the kernel's answer was lost" : errnoName(answer.errno);
+  return { ok: false, reason: `${messageName(type)}: ${reason}` };
+}
