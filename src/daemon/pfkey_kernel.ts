@@ -29,7 +29,8 @@ export interface PfkeyPorts {
 
 /** Room for the events of about 25,000 changes on Linux, which doubles it. */
 const EVENT_BUFFER_BYTES = 32 * 1024 * 1024;
-const DUMP_BUFFER_BYTES = 1024 * 1024;
+/** Linux dumps as fast as it is read; a kernel that counts down queues all at once and drops what does not fit. */
+const PACED_DUMP_BUFFER_BYTES = 1024 * 1024;
 /** Events can be lost without any sign, so now and then all is compared: at a thousandth of the time that it takes. */
 const COMPARE_MS = 60_000;
 const COMPARE_MS_PER_RECORD = 100;
@@ -120,7 +121,7 @@ export class PfkeyKernel implements KernelIpsec {
   #startDump(): PfkeyDump {
     const { dump } = this.#dialect;
     if (dump.kind === "requests") {
-      const socket = this.#ports.open(DUMP_BUFFER_BYTES);
+      const socket = this.#ports.open(dump.step === 1 ? PACED_DUMP_BUFFER_BYTES : EVENT_BUFFER_BYTES);
       return new RequestedDump(dump, socket, this.#dialect, this.#ports.pid, this.#surroundings());
     }
     if (this.#ports.sysctl === undefined) throw new TypeError("Cannot dump: there is no sysctl");
