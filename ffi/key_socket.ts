@@ -20,7 +20,7 @@ export interface KeySocket extends KernelSocket {
  */
 export function openKeySocket(libc: Libc, sizes: BufferSizes): KeySocket {
   const { AF_KEY, SOCK_RAW, SOL_SOCKET, SO_RCVBUF } = libc.constants;
-  const fd = openSocket(libc, AF_KEY, SOCK_RAW, PF_KEY_V2);
+  const fd = openSocket(libc, AF_KEY, SOCK_RAW, PF_KEY_V2, "a PF_KEY socket");
   return orClose(fd, () => {
     setBufferSizes(libc, fd, sizes);
     const receiveBufferBytes = getOption(libc, fd, SOL_SOCKET, SO_RCVBUF, "the size of a socket buffer");

@@ -33,7 +33,13 @@ export interface NetlinkOptions extends BufferSizes {
  * the groups.
  */
 export function openNetlink(libc: Libc, options: NetlinkOptions): KernelSocket {
-  const fd = openSocket(libc, LINUX.AF_NETLINK, libc.constants.SOCK_RAW, options.protocol);
+  const fd = openSocket(
+    libc,
+    LINUX.AF_NETLINK,
+    libc.constants.SOCK_RAW,
+    options.protocol,
+    "a netlink socket",
+  );
   return orClose(fd, () => {
     setBufferSizes(libc, fd, options);
     setNetlinkOption(libc, fd, LINUX.NETLINK_CAP_ACK, 1, "NETLINK_CAP_ACK");

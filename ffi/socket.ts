@@ -5,11 +5,17 @@ import { type OwnedFd, ownFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
 import { decodeSockaddr, SOCKADDR_STORAGE_BYTES } from "./sockaddr.ts";
 
-/** A nonblocking socket with close-on-exec. @throws {SyscallError} */
-export function openSocket(libc: Libc, domain: number, type: number, protocol: number): OwnedFd {
+/** A nonblocking socket with close-on-exec. `what` completes "Cannot open …". @throws {SyscallError} */
+export function openSocket(
+  libc: Libc,
+  domain: number,
+  type: number,
+  protocol: number,
+  what = "a socket",
+): OwnedFd {
   const { SOCK_CLOEXEC, SOCK_NONBLOCK } = libc.constants;
   const fd = libc.c.socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-  return ownFd(libc, fd, "open a socket");
+  return ownFd(libc, fd, `open ${what}`);
 }
 
 /** Runs `setUp` and closes the descriptor when it throws. */
