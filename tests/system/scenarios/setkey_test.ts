@@ -1,6 +1,6 @@
 /** SAs and policies that are set by PF_KEY, as setkey(8) and IKE daemons of the BSDs do it, whatever the daemon speaks. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import {
   ADDRESS,
   countKernel,
@@ -41,7 +41,8 @@ async function slaveText(): Promise<string> {
   return [...states, ...policies].flatMap(({ id, fields }) => [id, ...fields]).join("\n");
 }
 
-for (const kernels of [...WITH_PFKEY, XFRM]) {
+for (const pair of [...WITH_PFKEY, XFRM]) {
+  const kernels: Kernels = { ...pair, assume: "truncation 96" }; // PF_KEY makes no other SAs with HMAC-SHA-256
   const name = nameOf(kernels);
   let daemons: Sasyncd[];
   const settled = () => waitEqual(lab.gw1, lab.gw2, 20_000);
@@ -68,13 +69,17 @@ for (const kernels of [...WITH_PFKEY, XFRM]) {
       `add ${V4} ipcomp 0x103 -m tunnel -C deflate`,
       `add ${V6} esp 0x104 -m transport -r 32 -E null 0x -A hmac-sha384 0x${"c0".repeat(48)}`,
       `add ${V4} esp 0x105 -m any -r 32 ${KEYS}`,
+      `add ${V4} esp 0x106 -m tunnel -r 32 -E aes-ctr 0x${"6a".repeat(20)} -A hmac-sha256 0x${
+        "7b".repeat(32)
+      }`,
       `spdadd 2001:db8:a::/48 2001:db8:b::1[53] udp -P in ipsec esp/transport//require ah/transport//use`,
       "spdadd 10.1.0.0/16 10.3.0.0/16 any -P fwd discard",
       "spdadd 10.1.0.0/16 10.4.0.0/16[80] tcp -P out prio 3 none",
     );
     await settled();
     const { states, policies } = await readKernel(lab.gw2);
-    assertEquals([states.length, policies.length], [6, 4]);
+    assertEquals([states.length, policies.length], [7, 4]);
+    assertMatch(await slaveText(), /hmac\(sha256\) 0x(7b){32} \(256 bits\) 96/);
   });
 
   test(`${name}: a larval SA gets its keys; the keys of another one cannot be changed, and are not`, async () => {
@@ -122,7 +127,7 @@ for (const kernels of [...WITH_PFKEY, XFRM]) {
   test(`${name}: flushed`, async () => {
     setkey(lab.gw1, "flush ah", "flush ipcomp");
     await settled();
-    assertEquals((await countKernel(lab.gw2)).states, 5);
+    assertEquals((await countKernel(lab.gw2)).states, 6);
     setkey(lab.gw1, "flush any", "spdflush");
     await settled();
     assertEquals(await countKernel(lab.gw2), { states: 0, policies: 0 });
