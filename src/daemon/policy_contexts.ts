@@ -4,9 +4,9 @@
  */
 
 import type { IpsecRecord } from "../record/record.ts";
-import type { PolicyIdentity } from "../record/policy.ts";
+import type { Policy, PolicyIdentity } from "../record/policy.ts";
 import { XFRM_MSG_GETPOLICY } from "../xfrm/constants.ts";
-import { decodePolicy, encodeContextProbe, encodePolicyIndex, type PolicyReading } from "../xfrm/policy.ts";
+import { decodePolicy, encodeContextProbe, encodePolicyIndex } from "../xfrm/policy.ts";
 import type { Surroundings } from "../xfrm/surroundings.ts";
 import type { NetlinkAnswer, NetlinkChannel } from "./netlink_channel.ts";
 
@@ -22,23 +22,16 @@ export class PolicyContexts {
 
   constructor(private readonly channel: NetlinkChannel) {}
 
-  /** The policy that a notification means: as it is now; "gone": it is no more. undefined: it could not be read. */
-  complete(
-    told: Extract<PolicyReading, { kind: "policy" }>,
-    surroundings: Surroundings,
-  ): PolicyReading | "gone" | undefined {
+  /**
+   * The policy that a notification tells, with its security context; "gone": it is no more, and nobody can know.
+   * undefined: it could not be read. What else has become of it since is left to later notifications, for in their
+   * order lies the order of the policies.
+   */
+  complete(told: Policy, index: number, surroundings: Surroundings): Policy | "gone" | undefined {
     if (!this.#isInUse()) return told;
-    const answer = this.#ask(encodePolicyIndex(told.policy, told.index));
-    if (answer.kind === "message") {
-      const reading = decodePolicy(answer.body, surroundings);
-      if (reading.kind === "policy") {
-        this.#known.set(told.index, { context: reading.policy.securityContext });
-      }
-      return reading;
-    }
-    if (answer.kind === "lost" || answer.errno !== ENOENT) return undefined;
-    this.#known.set(told.index, "gone");
-    return "gone";
+    const known = this.#known.get(index) ?? this.#read(told, index, surroundings);
+    if (known !== undefined) this.#known.set(index, known);
+    return typeof known === "object" ? withContext(told, known.context) : known;
   }
 
   /** The identity of a policy that was deleted; "gone": nobody has heard of it. undefined: it cannot be told. */
@@ -47,7 +40,7 @@ export class PolicyContexts {
     const known = this.#known.get(index);
     this.#known.delete(index);
     if (known === undefined || known === "gone") return known;
-    return { ...told, ...(known.context && { securityContext: known.context }) };
+    return withContext(told, known.context);
   }
 
   /** The policies of a whole dump: all others are forgotten. */
@@ -64,6 +57,14 @@ export class PolicyContexts {
     this.#known.clear();
   }
 
+  #read(told: Policy, index: number, surroundings: Surroundings): Known | undefined {
+    const answer = this.#ask(encodePolicyIndex(told, index));
+    if (answer.kind === "verdict") return answer.errno === ENOENT ? "gone" : undefined;
+    if (answer.kind === "lost") return undefined;
+    const reading = decodePolicy(answer.body, surroundings);
+    return reading.kind === "policy" ? { context: reading.policy.securityContext } : undefined;
+  }
+
   #isInUse(): boolean {
     if (this.#isUsed !== undefined) return this.#isUsed;
     const answer = this.#ask(encodeContextProbe());
@@ -74,4 +75,8 @@ export class PolicyContexts {
   #ask(body: Uint8Array): NetlinkAnswer {
     return this.channel.exchange([{ type: XFRM_MSG_GETPOLICY, flags: 0, body }])[0]!;
   }
+}
+
+function withContext<T extends PolicyIdentity>(policy: T, securityContext: Uint8Array | undefined): T {
+  return securityContext === undefined ? policy : { ...policy, securityContext };
 }

@@ -213,11 +213,11 @@ export class XfrmKernel implements KernelIpsec {
 
   #policyPut(told: PolicyReading, created: boolean): readonly KernelEvent[] {
     if (told.kind !== "policy") return this.#fromReading(told, created);
-    const reading = this.#contexts.complete(told, this.#surroundings());
-    if (reading === "gone") return [];
-    if (reading === undefined) return [{ kind: "resync", reason: "a policy could not be read back" }];
-    if (reading.kind === "policy") this.#places.put(indexed(reading));
-    return this.#fromReading(reading, created);
+    const policy = this.#contexts.complete(told.policy, told.index, this.#surroundings());
+    if (policy === "gone") return [];
+    if (policy === undefined) return [{ kind: "resync", reason: "a policy could not be read back" }];
+    this.#places.put(indexed(told));
+    return this.#fromReading({ ...told, policy }, created);
   }
 
   #policyGone(

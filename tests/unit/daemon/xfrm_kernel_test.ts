@@ -307,6 +307,20 @@ Deno.test("XfrmKernel.readEvents() asks for the security contexts that notificat
   assertEquals(told(kernel), [LABELLED, PLAIN_POLICY].map((policy) => `gone: ${policyKey(policy)}`));
 });
 
+Deno.test("XfrmKernel.readEvents() takes nothing but the security context from what has become of a policy", () => {
+  const { fake, kernel } = start();
+  fake.hasContexts = true;
+  for (const priority of [5, 6]) updateByOthers(fake, { ...LABELLED, priority });
+  const told = kernel.readEvents(10).map((event) =>
+    event.kind === "record" && event.record.kind === "policy" ? event.record.policy : undefined
+  );
+  assertEquals(told.map((policy) => policy?.priority), [5, 6]);
+  assertEquals(
+    told.map((policy) => policy?.securityContext),
+    [7, 7].map((byte) => new Uint8Array(12).fill(byte)),
+  );
+});
+
 Deno.test("XfrmKernel.readEvents() tells nothing of a policy whose context nobody can know any more", () => {
   const { fake, kernel } = start();
   fake.hasContexts = true;
