@@ -109,9 +109,11 @@ function policyId(text: string): string {
   return `policy ${direction} ${src} > ${dst}${rest.trimEnd()} ${type}${tags(text)}`;
 }
 
-/** Mark and interface id, where there are any: they belong to the identity. */
+/** Mark, interface id and security context, where there are any: they belong to the identity. */
 function tags(text: string): string {
-  return [/(?<!output-)\bmark 0x\S+/, /\bif_id 0x\S+/].map((pattern) => pattern.exec(text)?.[0])
+  return [/(?<!output-)\bmark 0x\S+/, /\bif_id 0x\S+/, /\bsecurity context \S+/].map((pattern) =>
+    pattern.exec(text)?.[0]
+  )
     .filter((tag) => tag !== undefined).map((tag) => ` ${tag}`).join("");
 }
 

@@ -1,12 +1,10 @@
 /**
  * Every kind of SA and policy that iproute2 can make, on the master before and after the slave connects: the slave's
  * kernel holds the same, keys and counters too; what PF_KEY cannot express on either gateway is refused with its
- * reason, and is not there. Not among them, as the guest cannot make them: UDP encapsulation
- * `espintcp` ("Unsupported encapsulation type for ESP"), a security context (the kernel has no SELinux), a care-of
- * address and the mode `ro` ("invalid with XFRM-PROTO value esp", iproute2), hardware offload.
+ * reason, and is not there. A test shows what the guest cannot make.
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
   ADDRESS,
   compareTables,
@@ -53,6 +51,8 @@ function key(first: number, bits: number): string {
   return `0x${bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
+/** Of SELinux, which the guest's kernel has. */
+const CONTEXT = "system_u:object_r:ipsec_spd_t:s0";
 const SHA1 = `auth-trunc hmac(sha1) ${key(0x30, 160)} 96`;
 const SHA256 = `auth-trunc hmac(sha256) ${key(0x31, 256)} 128`;
 const GCM = `aead rfc4106(gcm(aes)) ${key(0x32, 288)} 128`;
@@ -129,6 +129,7 @@ const STATES: readonly (readonly [addresses: string, rest: string, limits?: Limi
   [V6, `proto esp mode tunnel ${GCM} flag noecn decap-dscp nopmtudisc wildrecv icmp`],
   [V4, `proto esp mode tunnel ${GCM} flag af-unspec align4`],
   [V4, `proto esp mode tunnel ${GCM} tfcpad 1400`],
+  [V4, `${PLAIN} ctx ${CONTEXT}`],
   [V6, `proto esp mode tunnel ${GCM} sel src 10.11.0.0/16 dst 10.12.0.0/16 flag af-unspec`],
   // Limits.
   [V4, `proto esp mode tunnel ${GCM} limit byte-soft 1000000 limit byte-hard 20000000000`],
@@ -181,6 +182,9 @@ const TUNNEL6 = `tmpl ${V6} proto esp mode tunnel`;
 const INTO = `tmpl src ${client.pub.v4} dst ${virtual.pub.v4} proto esp mode tunnel`;
 const NETS = "src 10.10.0.0/16 dst 10.20.0.0/16";
 const NETS6 = "src 2001:db8:aa::/48 dst 2001:db8:bb::/48";
+
+/** Two policies have this selector: without a security context, and with one. */
+const LABELLED = "src 10.45.0.0/16 dst 10.46.0.0/16 dir out";
 
 const POLICIES: readonly (readonly [line: string, limits?: Limits])[] = [
   [`${NETS} dir out priority 100 ${TUNNEL} reqid 1`],
@@ -238,6 +242,15 @@ const POLICIES: readonly (readonly [line: string, limits?: Limits])[] = [
   }],
   [`src 10.41.0.0/16 dst 10.42.0.0/16 dir out ${TUNNEL} reqid 20000`, { slave: /reqid 20000/ }],
   [`src 10.43.0.0/16 dst 10.44.0.0/16 dir in ${INTO} level use`],
+  [`${LABELLED} ${TUNNEL} reqid 22`],
+  [`${LABELLED} ctx ${CONTEXT} ${TUNNEL} reqid 23`],
+];
+
+/** What the guest does not take, and who says why not. None of its devices has offload. */
+const IMPOSSIBLE: readonly (readonly [rest: string, reason: string])[] = [
+  ["encap espintcp 4500 4500 0.0.0.0", "Error: Unsupported encapsulation type for ESP."],
+  ["coa 192.0.2.7", '"coa" is invalid with XFRM-PROTO value "esp"'],
+  ["offload dev pub dir out", "Error: Type doesn't support offload."],
 ];
 
 /** A line of iproute2 that makes a record, and what PF_KEY makes of that. */
@@ -352,7 +365,25 @@ export function records(kernels: Kernels): void {
     });
   }
 
+  test(`${name}: a policy with a security context goes and comes without the one beside it`, async () => {
+    for (const context of [`ctx ${CONTEXT}`, ""]) {
+      await lab.gw1.ip(`xfrm policy del ${LABELLED} ${context}`);
+      await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+      await lab.gw1.ip(`xfrm policy add ${LABELLED} ${context} priority 9 ${TUNNEL} reqid 24`);
+      await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+    }
+    const { policies } = await readKernel(lab.gw2);
+    assertEquals(policies.filter(({ id }) => id.includes("10.45.0.0/16")).length, 2);
+  });
+
   if (!withPfkey) {
+    test("the guest cannot make what is not among the records", async () => {
+      for (const [rest, reason] of IMPOSSIBLE) {
+        const line = `xfrm state add ${V4} spi 0x1999 proto esp mode tunnel ${GCM} ${rest}`;
+        await assertRejects(() => lab.gw1.ip(line), Error, reason);
+      }
+    });
+
     test("the comparison would have seen a key, a flag or a counter that differs", async () => {
       const tables = await readKernel(lab.gw1, closely);
       const differences = [[/0x32/, "0x42"], [/esn/, "icmp"], [/oseq 0x6,/, "oseq 0x7,"]] as const;
