@@ -54,6 +54,7 @@ function configuration(own: typeof GATEWAYS[number]): string {
     `listen on ${ADDRESS[own].sync.v4}`,
     ...GATEWAYS.filter((peer) => peer !== own).map((peer) => `peer ${ADDRESS[peer].sync.v4}`),
     `sharedkey 0x${"5a".repeat(32)}`,
+    "control none",
     "",
   ].join("\n");
 }
@@ -87,7 +88,8 @@ async function soak(): Promise<number> {
     await delay(end - performance.now());
     await load.stop();
     await equal();
-    step(`minute ${minute + 1} of ${minutes}: ${load.changes} changes`);
+    const memory = daemons.map((daemon) => daemon.now()).join(", ");
+    step(`minute ${minute + 1} of ${minutes}: ${load.changes} changes; ${memory}`);
   }
   clearInterval(sampling);
   return await judge(daemons, load, processes);

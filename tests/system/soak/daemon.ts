@@ -17,8 +17,9 @@ const EXPLAINED = [
   /^synchronised with \S+: \d+ records$/,
   /^peer \S+: (connected, linux|disconnected, .*)$/,
   // Said at most once in a while, with how often it happened.
-  /^peer \S+: (said goodbye: )?another session of this pair stays( \(and .*\))?$/,
+  /^peer \S+: (said goodbye: )?(another session of this pair stays|replaced by another session)( \(and .*\))?$/,
   /^peer \S+: (cannot connect: (ECONNREFUSED|EHOSTUNREACH)|no answer to connect)( \(and .*\))?$/,
+  /^peer \S+: connection closed during the handshake: ECONNRESET; /,
   /^sasyncd stopped$/,
 ];
 
@@ -68,6 +69,12 @@ export class Daemon {
       memoryMiB,
       descriptors: [...Deno.readDirSync(`/proc/${life.process.pid}/fd`)].length,
     });
+  }
+
+  /** The last sample, for the log. */
+  now(): string {
+    const last = this.#samples.at(-1);
+    return `${this.node.name} ${last === undefined ? "is young" : `${last.memoryMiB.toFixed(0)} MiB`}`;
   }
 
   /** A row of figures: means of the first and the last third of this life. */
