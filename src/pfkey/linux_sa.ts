@@ -12,6 +12,7 @@ import {
   type Sa,
   SA_DIRECTION,
   SA_FLAG,
+  type SaCounters,
   type SaIdentity,
   saKey,
   type Selector,
@@ -110,9 +111,17 @@ function decodeSa(id: SaIdentity, extensions: Extensions, options: LinuxOptions,
     direction: SA_DIRECTION.NONE,
     soft: readLimits(extensions, EXT.SADB_EXT_LIFETIME_SOFT, platform),
     hard,
-    counters: { oseq: 0n, seq: 0n, bitmap: [0], ...current, packets: BigInt(allocations) },
+    counters: { ...countersOf(allocations), ...current },
     opaque: readOpaque(extensions, KNOWN, platform),
   };
+}
+
+/**
+ * No sequence number is told. Those of an SA that sends are about as many as its packets, so that a slave that can
+ * count on from there does; of one that receives nothing is known.
+ */
+function countersOf(packets: number): Pick<SaCounters, "oseq" | "seq" | "bitmap" | "packets"> {
+  return { oseq: BigInt(packets), seq: 0n, bitmap: [0], packets: BigInt(packets) };
 }
 
 /** The kernel says 0 of ESN and of every window beyond 32. */

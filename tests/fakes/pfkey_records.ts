@@ -14,15 +14,22 @@ import { addr, sampleCounters, samplePolicy, sampleSa, sampleSelector, sampleTem
 export interface Habits {
   readonly space: OpaqueAttribute["space"];
   readonly bitmap: readonly number[];
+  readonly oseq: (meaning: SaMeaning) => number;
   readonly selector: (dst: Address) => Selector;
 }
 
-export const FREEBSD_HABITS: Habits = { space: SPACE.FREEBSD, bitmap: [], selector: () => NO_SELECTOR };
+export const FREEBSD_HABITS: Habits = {
+  space: SPACE.FREEBSD,
+  bitmap: [],
+  oseq: ({ oseq = 0 }) => oseq,
+  selector: () => NO_SELECTOR,
+};
 
-/** Linux gives an SA without a selector the family of its addresses. */
+/** Linux tells packets and no sequence numbers, and gives an SA without a selector the family of its addresses. */
 export const LINUX_HABITS: Habits = {
   space: SPACE.LINUX,
   bitmap: [0],
+  oseq: ({ packets = 0 }) => packets,
   selector(dst) {
     const family = familyOf(dst);
     return { ...NO_SELECTOR, family, src: anyAddress(family), dst: anyAddress(family) };
@@ -41,7 +48,7 @@ export function compact(record: IpsecRecord): unknown {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
 }
 
-function saOf(m: SaMeaning, { space, bitmap, selector }: Habits): Sa {
+function saOf(m: SaMeaning, { space, bitmap, oseq, selector }: Habits): Sa {
   const { encryption, integrity, aead, compression, encapsulation } = m;
   return sampleSa({
     src: addr(m.src),
@@ -61,7 +68,7 @@ function saOf(m: SaMeaning, { space, bitmap, selector }: Habits): Sa {
     soft: limits(m.soft),
     hard: limits(m.hard),
     counters: sampleCounters({
-      oseq: BigInt(m.oseq ?? 0),
+      oseq: BigInt(oseq(m)),
       bitmap,
       bytes: BigInt(m.bytes ?? 0),
       packets: BigInt(m.packets ?? 0),
