@@ -2,7 +2,6 @@
 
 import { DecodeError } from "../errors.ts";
 import { Reader } from "../layout/reader.ts";
-import type { Writer } from "../layout/writer.ts";
 import { type Address, anyAddress, type Family, familyOf, isAnyAddress } from "../record/address.ts";
 import {
   ACTION,
@@ -15,7 +14,7 @@ import {
 } from "../record/policy.ts";
 import { type Limits, MODE, NO_MARK, PROTOCOL, type Selector } from "../record/sa.ts";
 import type { Reading } from "./dialect.ts";
-import { addAddress, type AddressExtension, requireAddress, SADB_EXT } from "./extensions.ts";
+import { SADB_EXT } from "./extensions.ts";
 import {
   FREEBSD_EXT,
   IPSEC_DIR,
@@ -32,13 +31,22 @@ import {
   IPSEC_POLICY,
   sadbXPolicy,
 } from "./kame.ts";
+import {
+  actionOf,
+  addSelector,
+  hasPlainPorts,
+  hasSpareSpi,
+  type IpsecRequest,
+  limitsAlgorithms,
+  readRequest,
+  readSelector,
+  templateOf,
+  typeOf,
+  writeRequest,
+} from "./kame_policy.ts";
 import { addLimits, readCurrent, readLimits } from "./lifetime.ts";
-import { type Extensions, ExtensionWriter, type Platform, WORD_BYTES } from "./message.ts";
+import { type Extensions, ExtensionWriter, type Platform } from "./message.ts";
 import { orReason, Refusal } from "./refusal.ts";
-import { readSockaddr, writeSockaddr } from "./sockaddr.ts";
-
-const ALL_OF_PORT = 0xffff;
-const ALL_ALGORITHMS = 0xffffffff;
 
 /** X_POLICY: its head and its requests. */
 interface PolicyExtension {
@@ -47,15 +55,6 @@ interface PolicyExtension {
   readonly scope: number;
   readonly priority: number;
   readonly requests: readonly IpsecRequest[];
-}
-
-/** `struct sadb_x_ipsecrequest` with its addresses. */
-interface IpsecRequest {
-  readonly proto: number;
-  readonly mode: number;
-  readonly level: number;
-  readonly reqid: number;
-  readonly ends: { readonly src: Address; readonly dst: Address } | undefined;
 }
 
 /** The policy in a message of SPDDUMP and its like. @throws {DecodeError} when it has not the kernel's shape. */
@@ -84,24 +83,8 @@ function readPolicyExtension(extensions: Extensions, platform: Platform): Policy
   const reader = new Reader(extension, sadbXPolicy.name, platform.order);
   const head = sadbXPolicy.read(reader);
   const requests: IpsecRequest[] = [];
-  while (reader.remaining > 0) requests.push(readRequest(reader, platform));
+  while (reader.remaining > 0) requests.push(readRequest(reader, sadbXIpsecrequest, platform));
   return { ...head, requests };
-}
-
-function readRequest(reader: Reader, platform: Platform): IpsecRequest {
-  const start = reader.offset;
-  const { len, ...request } = sadbXIpsecrequest.read(reader);
-  if (len < sadbXIpsecrequest.size || len % WORD_BYTES !== 0) {
-    throw new DecodeError(sadbXIpsecrequest.name, `length ${len}`);
-  }
-  if (len === sadbXIpsecrequest.size) return { ...request, ends: undefined };
-  const src = readSockaddr(reader, platform)?.address;
-  const dst = readSockaddr(reader, platform)?.address;
-  reader.align(WORD_BYTES);
-  if (reader.offset !== start + len || src === undefined || src.length !== dst?.length) {
-    throw new DecodeError(sadbXIpsecrequest.name, "addresses do not fill it");
-  }
-  return { ...request, ends: { src, dst } };
 }
 
 function policyIdentity(
@@ -109,12 +92,9 @@ function policyIdentity(
   extensions: Extensions,
   platform: Platform,
 ): PolicyIdentity {
-  const src = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_SRC, platform);
-  const dst = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_DST, platform);
-  if (src.address.length !== dst.address.length) throw new DecodeError("policy", "addresses of two families");
   return {
     direction: readDirection(dir),
-    selector: readSelector(src, dst),
+    selector: readSelector(extensions, platform),
     type: POLICY_TYPE.MAIN,
     mark: NO_MARK,
     interfaceId: 0,
@@ -125,23 +105,6 @@ function readDirection(dir: number): number {
   if (dir === IPSEC_DIR.INBOUND) return DIRECTION.IN;
   if (dir === IPSEC_DIR.OUTBOUND) return DIRECTION.OUT;
   throw new DecodeError(sadbXPolicy.name, `direction ${dir}`);
-}
-
-function readSelector(src: AddressExtension, dst: AddressExtension): Selector {
-  return {
-    family: familyOf(src.address),
-    src: src.address,
-    dst: dst.address,
-    srcBits: src.prefixlen,
-    dstBits: dst.prefixlen,
-    srcPort: src.port,
-    srcPortMask: src.port === 0 ? 0 : ALL_OF_PORT,
-    dstPort: dst.port,
-    dstPortMask: dst.port === 0 ? 0 : ALL_OF_PORT,
-    protocol: src.proto === ANY_PROTOCOL ? 0 : src.proto,
-    ifname: "",
-    user: 0,
-  };
 }
 
 /** The kernel dates the last use, not the first: it is not told. */
@@ -156,7 +119,7 @@ function readRest(
   checkLimits(hard);
   return {
     ...id,
-    action: readAction(type),
+    action: actionOf(type),
     priority,
     flags: 0,
     share: 0,
@@ -169,12 +132,6 @@ function readRest(
   };
 }
 
-function readAction(type: number): number {
-  if (type === IPSEC_POLICY.DISCARD) return ACTION.BLOCK;
-  if (type === IPSEC_POLICY.NONE || type === IPSEC_POLICY.IPSEC) return ACTION.ALLOW;
-  throw new Refusal(`policy of type ${type}`);
-}
-
 /** Of limits a policy has the age; its use is limited from the last one on, where others count from the first. */
 function checkLimits({ useSeconds, bytes, packets }: Limits): void {
   if (useSeconds !== undefined) throw new Refusal("policy with a limit of use");
@@ -183,30 +140,14 @@ function checkLimits({ useSeconds, bytes, packets }: Limits): void {
   }
 }
 
-function readTemplate({ proto, mode, level, reqid, ends }: IpsecRequest, family: Family): Template {
+function readTemplate(request: IpsecRequest, family: Family): Template {
+  const { mode, level, reqid } = request;
   if (mode === IPSEC_MODE.ANY) throw new Refusal("request of any mode");
-  if (level === IPSEC_LEVEL.DEFAULT) throw new Refusal("request whose level the system's default decides");
-  if (mode === IPSEC_MODE.TUNNEL && ends === undefined) {
-    throw new DecodeError("policy", "tunnel without ends");
+  if (mode !== IPSEC_MODE.TUNNEL && mode !== IPSEC_MODE.TRANSPORT) {
+    throw new Refusal(`request of mode ${mode}`);
   }
-  const isTunnel = mode === IPSEC_MODE.TUNNEL;
-  const own = isTunnel ? ends : undefined;
-  const { src, dst } = own ?? { src: anyOf(family), dst: anyOf(family) };
-  if (!isTunnel && mode !== IPSEC_MODE.TRANSPORT) throw new Refusal(`request of mode ${mode}`);
-  return {
-    dst,
-    src,
-    family: own === undefined ? family : familyOf(dst),
-    protocol: proto,
-    spi: 0,
-    reqid: level === IPSEC_LEVEL.UNIQUE ? reqid : 0,
-    mode: isTunnel ? MODE.TUNNEL : MODE.TRANSPORT,
-    share: 0,
-    optional: level === IPSEC_LEVEL.USE,
-    authAlgorithms: ALL_ALGORITHMS,
-    encryptionAlgorithms: ALL_ALGORITHMS,
-    compressionAlgorithms: ALL_ALGORITHMS,
-  };
+  if (level === IPSEC_LEVEL.DEFAULT) throw new Refusal("request whose level the system's default decides");
+  return templateOf({ ...request, reqid: level === IPSEC_LEVEL.UNIQUE ? reqid : 0 }, family);
 }
 
 function anyOf(family: Family): Address {
@@ -224,13 +165,8 @@ export function writePolicy(policy: Policy, platform: Platform): Uint8Array {
   if (templates.length > IPSEC_MAXREQ) throw new Refusal(`more than ${IPSEC_MAXREQ} templates`);
   if (Object.values(soft).some((limit) => limit !== undefined)) throw new Refusal("policy with a soft limit");
   checkLimits(hard);
-  const type = action === ACTION.BLOCK
-    ? IPSEC_POLICY.DISCARD
-    : templates.length === 0
-    ? IPSEC_POLICY.NONE
-    : IPSEC_POLICY.IPSEC;
   const writer = new ExtensionWriter(platform);
-  addPolicyExtension(writer, policy, { type, priority, templates });
+  addPolicyExtension(writer, policy, { type: typeOf(policy), priority, templates });
   if (hard.addSeconds !== undefined) addLimits(writer, SADB_EXT.SADB_EXT_LIFETIME_HARD, hard);
   addSelector(writer, policy.selector);
   addOpaques(writer, policy.opaque);
@@ -250,6 +186,7 @@ function addPolicyExtension(
   { direction, selector, type: policyType, mark, interfaceId, securityContext }: PolicyIdentity,
   { type, priority, templates }: Pick<Policy, "priority" | "templates"> & { readonly type: number },
 ): void {
+  checkSelector(selector);
   if (policyType !== POLICY_TYPE.MAIN) throw new Refusal("FreeBSD has no sub-policies");
   if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("FreeBSD has no marks");
   if (interfaceId !== 0) throw new Refusal("FreeBSD has no interface id");
@@ -264,27 +201,9 @@ function addPolicyExtension(
     sadbXPolicy.write(w, { type, dir, scope: IPSEC_POLICYSCOPE.UNKNOWN, id: 0, priority });
     for (const template of templates) {
       checkTemplate(template, direction, selector.family);
-      writeRequest(w, template, writer.platform);
+      writeRequest(w, sadbXIpsecrequest, template, writer.platform);
     }
   });
-}
-
-function writeRequest(writer: Writer, template: Template, platform: Platform): void {
-  const { protocol, mode, reqid, optional, src, dst } = template;
-  const isTunnel = mode === MODE.TUNNEL;
-  const start = writer.length;
-  sadbXIpsecrequest.write(writer, {
-    len: 0,
-    proto: protocol,
-    mode: isTunnel ? IPSEC_MODE.TUNNEL : IPSEC_MODE.TRANSPORT,
-    level: optional ? IPSEC_LEVEL.USE : reqid === 0 ? IPSEC_LEVEL.REQUIRE : IPSEC_LEVEL.UNIQUE,
-    reqid,
-  });
-  if (isTunnel) {
-    for (const address of [src, dst]) writeSockaddr(writer, { address, port: 0 }, platform);
-    writer.align(WORD_BYTES); // all before it is a multiple of it
-  }
-  writer.patch(start, "u16", writer.length - start);
 }
 
 /** @throws {Refusal} naming what a request has no place for, or the kernel would change in silence. */
@@ -294,56 +213,30 @@ function checkTemplate(template: Template, direction: number, family: Family): v
     throw new Refusal(`template of protocol ${protocol}`);
   }
   if (mode !== MODE.TUNNEL && mode !== MODE.TRANSPORT) throw new Refusal(`template of mode ${mode}`);
-  if (spi !== 0 && !isSpare(template, direction)) throw new Refusal("template with an SPI");
+  if (spi !== 0 && !hasSpareSpi(template, direction === DIRECTION.OUT)) {
+    throw new Refusal("template with an SPI");
+  }
   if (share !== 0) throw new Refusal("template that shares SAs");
   if (optional && reqid !== 0) throw new Refusal("optional template with a reqid");
   if (reqid > IPSEC_MANUAL_REQID_MAX) {
     throw new Refusal(`template with reqid ${reqid}, beyond ${IPSEC_MANUAL_REQID_MAX}`);
   }
-  const masks = [template.authAlgorithms, template.encryptionAlgorithms, template.compressionAlgorithms];
-  if (masks.some((mask) => mask !== ALL_ALGORITHMS)) throw new Refusal("template that limits algorithms");
+  if (limitsAlgorithms(template)) throw new Refusal("template that limits algorithms");
   if (mode === MODE.TUNNEL) {
     if (familyOf(src) !== familyOf(dst)) throw new Refusal("template of two families");
     if (isAnyAddress(src) || isAnyAddress(dst)) throw new Refusal("tunnel without both ends");
   } else if (template.family !== family) throw new Refusal("transport template of another family");
 }
 
-/**
- * strongSwan on Linux writes the newest SA's SPI into the templates of its outbound policies, where the reqid names the
- * SAs already.
- */
-function isSpare({ reqid }: Template, direction: number): boolean {
-  return direction === DIRECTION.OUT && reqid !== 0;
-}
-
-function addSelector(writer: ExtensionWriter, selector: Selector): void {
-  const { family, src, srcBits, srcPort, srcPortMask, dst, dstBits, dstPort, dstPortMask } = selector;
+/** @throws {Refusal} for a selector that two addresses cannot say. */
+function checkSelector(selector: Selector): void {
+  const { family, src, dst, ifname, user, protocol } = selector;
   if (family === 0) throw new Refusal("selector without a family");
   if (familyOf(src) !== family || familyOf(dst) !== family) throw new Refusal("selector of two families");
-  if (selector.ifname !== "") throw new Refusal(`selector with interface ${selector.ifname}`);
-  if (selector.user !== 0) throw new Refusal("selector with a user");
-  if (selector.protocol === ANY_PROTOCOL) throw new Refusal(`selector with protocol ${ANY_PROTOCOL}`);
-  const proto = selector.protocol === 0 ? ANY_PROTOCOL : selector.protocol;
-  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_SRC, {
-    proto,
-    prefixlen: srcBits,
-    address: src,
-    port: portOf(srcPort, srcPortMask),
-  });
-  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, {
-    proto,
-    prefixlen: dstBits,
-    address: dst,
-    port: portOf(dstPort, dstPortMask),
-  });
-}
-
-/** Port 0 stands for every port, others for themselves. @throws {Refusal} for what else a mask can say. */
-function portOf(port: number, mask: number): number {
-  if (mask === 0 ? port !== 0 : mask !== ALL_OF_PORT || port === 0) {
-    throw new Refusal(`selector with port ${port} and mask 0x${mask.toString(16)}`);
-  }
-  return port;
+  if (ifname !== "") throw new Refusal(`selector with interface ${ifname}`);
+  if (user !== 0) throw new Refusal("selector with a user");
+  if (protocol === ANY_PROTOCOL) throw new Refusal(`selector with protocol ${ANY_PROTOCOL}`);
+  if (!hasPlainPorts(selector)) throw new Refusal("selector with masks of ports");
 }
 
 /**

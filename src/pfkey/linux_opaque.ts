@@ -63,12 +63,17 @@ export function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8
   return writer.bytes(reader.bytes(ctxLen)).finish();
 }
 
-/** Adds SADB_X_EXT_SEC_CTX. @throws {Refusal} when the `struct xfrm_user_sec_ctx` is cut short. */
+/** Adds SADB_X_EXT_SEC_CTX. @throws {Refusal} when the value is no `struct xfrm_user_sec_ctx` with its context. */
 export function addContext(writer: ExtensionWriter, value: Uint8Array): void {
   const reader = new Reader(value, "xfrm_user_sec_ctx", writer.platform.order);
   if (value.length < sadbXSecCtx.size) throw new Refusal("security context is cut short");
-  const head = sadbXSecCtx.read(reader);
+  const lengthBytes = reader.u16();
+  const type = reader.u16();
+  const head = { alg: reader.u8(), doi: reader.u8(), ctxLen: reader.u16() };
   const context = reader.rest();
+  if (lengthBytes !== value.length || type !== XFRMA_SEC_CTX || head.ctxLen !== context.length) {
+    throw new Refusal("security context states another length or type than it has");
+  }
   writer.add(LINUX_EXT.SADB_X_EXT_SEC_CTX, (w) => {
     sadbXSecCtx.write(w, head);
     w.bytes(context);

@@ -3,7 +3,7 @@
 import { DecodeError } from "../errors.ts";
 import { Reader } from "../layout/reader.ts";
 import type { Writer } from "../layout/writer.ts";
-import { type Address, anyAddress, familyOf, isAnyAddress } from "../record/address.ts";
+import { type Family, familyOf, isAnyAddress } from "../record/address.ts";
 import {
   ACTION,
   DIRECTION,
@@ -13,17 +13,21 @@ import {
   policyKey,
   type Template,
 } from "../record/policy.ts";
-import { MODE, NO_MARK, type Selector } from "../record/sa.ts";
+import { MODE, NO_MARK } from "../record/sa.ts";
 import type { Reading, Surroundings } from "./dialect.ts";
-import { addAddress, type AddressExtension, requireAddress } from "./extensions.ts";
+import { ANY_PROTOCOL, IPSEC_MANUAL_REQID_MAX, IPSEC_POLICY, sadbXPolicy } from "./kame.ts";
 import {
-  ANY_PROTOCOL,
-  IPSEC_LEVEL,
-  IPSEC_MANUAL_REQID_MAX,
-  IPSEC_MODE,
-  IPSEC_POLICY,
-  sadbXPolicy,
-} from "./kame.ts";
+  actionOf,
+  addSelector,
+  hasPlainPorts,
+  hasSpareSpi,
+  limitsAlgorithms,
+  readRequest,
+  readSelector,
+  templateOf,
+  typeOf,
+  writeRequest,
+} from "./kame_policy.ts";
 import { addLimits, readCurrent, readLimits } from "./lifetime.ts";
 import { addContext, addOpaqueAttributes, contextToXfrm, keepOpaque, readOpaque } from "./linux_opaque.ts";
 import { refuseIf } from "./linux_sa.ts";
@@ -34,10 +38,8 @@ import {
   type PfkeyMessage,
   type Platform,
   readExtensions,
-  WORD_BYTES,
 } from "./message.ts";
 import { orReason, Refusal } from "./refusal.ts";
-import { readSockaddr, writeSockaddr } from "./sockaddr.ts";
 
 const KNOWN: ReadonlySet<number> = new Set([
   ...[EXT.SADB_EXT_ADDRESS_SRC, EXT.SADB_EXT_ADDRESS_DST, EXT.SADB_X_EXT_POLICY, EXT.SADB_X_EXT_SEC_CTX],
@@ -50,9 +52,6 @@ const FIRST_SOCKET_DIRECTION = 4;
 
 /** More requests than this the kernel refuses. */
 const MOST_REQUESTS = 6;
-
-const ALL_ALGORITHMS = 0xffff_ffff;
-const EXACT_PORT = 0xffff;
 
 /** A policy's message, taken apart as far as its identity. */
 export interface NamedPolicy {
@@ -99,28 +98,6 @@ function readPolicyHead(extensions: Extensions, { order }: Platform) {
   return { ...sadbXPolicy.read(reader), requests: reader };
 }
 
-function readSelector(extensions: Extensions, platform: Platform): Selector {
-  const src = requireAddress(extensions, EXT.SADB_EXT_ADDRESS_SRC, platform);
-  const dst = requireAddress(extensions, EXT.SADB_EXT_ADDRESS_DST, platform);
-  if (src.address.length !== dst.address.length) {
-    throw new DecodeError(sadbXPolicy.name, "addresses of different families");
-  }
-  return {
-    family: familyOf(dst.address),
-    src: src.address,
-    dst: dst.address,
-    srcBits: src.prefixlen,
-    dstBits: dst.prefixlen,
-    srcPort: src.port,
-    srcPortMask: src.port === 0 ? 0 : EXACT_PORT,
-    dstPort: dst.port,
-    dstPortMask: dst.port === 0 ? 0 : EXACT_PORT,
-    protocol: dst.proto === ANY_PROTOCOL ? 0 : dst.proto,
-    ifname: "",
-    user: 0,
-  };
-}
-
 function decodePolicy(
   id: PolicyIdentity,
   extensions: Extensions,
@@ -130,13 +107,15 @@ function decodePolicy(
   const { type, priority, requests } = readPolicyHead(extensions, platform);
   const hard = readLimits(extensions, EXT.SADB_EXT_LIFETIME_HARD, platform);
   const { ageSeconds, usedSeconds } = readCurrent(extensions, hard, now.nowSeconds, platform);
+  const templates: Template[] = [];
+  while (requests.remaining > 0) templates.push(readTemplate(requests, id.selector.family, platform));
   const policy = {
     ...id,
     action: actionOf(type),
     priority,
     flags: 0,
     share: 0,
-    templates: readTemplates(requests, familyOf(id.selector.dst), platform),
+    templates,
     soft: readLimits(extensions, EXT.SADB_EXT_LIFETIME_SOFT, platform),
     hard,
     ageSeconds,
@@ -147,50 +126,12 @@ function decodePolicy(
   return policy;
 }
 
-function actionOf(type: number): number {
-  if (type === IPSEC_POLICY.DISCARD) return ACTION.BLOCK;
-  if (type === IPSEC_POLICY.NONE || type === IPSEC_POLICY.IPSEC) return ACTION.ALLOW;
-  throw new Refusal(`policy type ${type} is not known`);
-}
-
-function readTemplates(requests: Reader, family: 4 | 6, platform: Platform): Template[] {
-  const templates: Template[] = [];
-  while (requests.remaining > 0) templates.push(readTemplate(requests, family, platform));
-  return templates;
-}
-
-function readTemplate(requests: Reader, family: 4 | 6, platform: Platform): Template {
-  const { len, proto, mode, level, reqid } = sadbXIpsecrequest.read(requests);
-  const rest = len - sadbXIpsecrequest.size;
-  const addresses = new Reader(requests.bytes(rest), sadbXIpsecrequest.name, platform.order);
-  const known = MODES.find(([kernel]) => kernel === mode);
-  if (known === undefined) throw new Refusal(`templates of mode ${mode} cannot be copied by PF_KEY`);
-  const isTunnel = mode === IPSEC_MODE.TUNNEL;
-  const src = isTunnel ? readTunnelEnd(addresses, platform) : anyAddress(family);
-  const dst = isTunnel ? readTunnelEnd(addresses, platform) : anyAddress(family);
-  addresses.align(WORD_BYTES);
-  addresses.end();
-  if (familyOf(src) !== familyOf(dst)) throw new DecodeError(addresses.struct, "ends of different families");
-  return {
-    dst,
-    src,
-    family: familyOf(dst),
-    protocol: proto,
-    spi: 0,
-    reqid,
-    mode: known[1],
-    share: 0,
-    optional: level === IPSEC_LEVEL.USE,
-    authAlgorithms: ALL_ALGORITHMS,
-    encryptionAlgorithms: ALL_ALGORITHMS,
-    compressionAlgorithms: ALL_ALGORITHMS,
-  };
-}
-
-function readTunnelEnd(reader: Reader, platform: Platform): Address {
-  const end = readSockaddr(reader, platform);
-  if (end === undefined) throw new DecodeError(reader.struct, "tunnel without an end");
-  return end.address;
+function readTemplate(requests: Reader, family: Family, platform: Platform): Template {
+  const request = readRequest(requests, sadbXIpsecrequest, platform);
+  if (!MODES.some(([kernel]) => kernel === request.mode)) {
+    throw new Refusal(`templates of mode ${request.mode} cannot be copied by PF_KEY`);
+  }
+  return templateOf(request, family);
 }
 
 /**
@@ -211,7 +152,7 @@ export function encodePolicy(policy: Policy, platform: Platform): Uint8Array {
   addLimits(writer, EXT.SADB_EXT_LIFETIME_SOFT, policy.soft);
   writer.add(EXT.SADB_X_EXT_POLICY, (w) => {
     writePolicyHead(w, policy, typeOf(policy), policy.priority);
-    for (const template of policy.templates) writeTemplate(w, template, platform);
+    for (const template of policy.templates) writeRequest(w, sadbXIpsecrequest, template, platform);
   });
   if (policy.securityContext !== undefined) addContext(writer, policy.securityContext);
   addOpaqueAttributes(writer, policy.opaque);
@@ -237,8 +178,7 @@ function checkIdentity({ direction, selector: s, type, mark, interfaceId }: Poli
   refuseIf(s.ifname !== "", "an interface in a selector");
   refuseIf(s.user !== 0, "a user in a selector");
   refuseIf(s.protocol === ANY_PROTOCOL, `protocol ${ANY_PROTOCOL}`);
-  const isWhole = (port: number, portMask: number) => portMask === (port === 0 ? 0 : EXACT_PORT);
-  refuseIf(!isWhole(s.srcPort, s.srcPortMask) || !isWhole(s.dstPort, s.dstPortMask), "ports with a mask");
+  refuseIf(!hasPlainPorts(s), "ports with a mask");
 }
 
 function checkExpressible(policy: Policy): void {
@@ -263,11 +203,9 @@ function checkTemplate(template: Template, direction: number): void {
     "ends of a template without a tunnel",
   );
   refuseIf(src.length !== dst.length || template.family !== familyOf(dst), "a template of two families");
-  refuseIf(spi !== 0 && !isSpare(template, direction), "an SPI in a template");
+  refuseIf(spi !== 0 && !hasSpareSpi(template, direction === DIRECTION.OUT), "an SPI in a template");
   refuseIf(share !== 0, "sharing of a template");
-  const { authAlgorithms, encryptionAlgorithms, compressionAlgorithms } = template;
-  const masks = [authAlgorithms, encryptionAlgorithms, compressionAlgorithms];
-  refuseIf(masks.some((bits) => bits !== ALL_ALGORITHMS), "algorithms in a template");
+  refuseIf(limitsAlgorithms(template), "algorithms in a template");
   refuseIf(
     reqid > IPSEC_MANUAL_REQID_MAX,
     `reqid ${reqid} in a policy, greater than ${IPSEC_MANUAL_REQID_MAX}`,
@@ -277,27 +215,6 @@ function checkTemplate(template: Template, direction: number): void {
   refuseIf(optional && isOut, "an optional tunnel of an outbound policy");
 }
 
-/**
- * strongSwan writes the newest SA's SPI into the templates of its outbound policies. The kernel needs it no more than
- * it tells it: the reqid names the SAs of the policy, and the newest of them is taken.
- */
-function isSpare({ reqid }: Template, direction: number): boolean {
-  return direction === DIRECTION.OUT && reqid !== 0;
-}
-
-function typeOf({ action, templates }: Policy): number {
-  if (action === ACTION.BLOCK) return IPSEC_POLICY.DISCARD;
-  return templates.length === 0 ? IPSEC_POLICY.NONE : IPSEC_POLICY.IPSEC;
-}
-
-function addSelector(writer: ExtensionWriter, s: Selector): void {
-  const proto = s.protocol === 0 ? ANY_PROTOCOL : s.protocol;
-  const src: AddressExtension = { proto, prefixlen: s.srcBits, address: s.src, port: s.srcPort };
-  const dst: AddressExtension = { proto, prefixlen: s.dstBits, address: s.dst, port: s.dstPort };
-  addAddress(writer, EXT.SADB_EXT_ADDRESS_SRC, src);
-  addAddress(writer, EXT.SADB_EXT_ADDRESS_DST, dst);
-}
-
 function writePolicyHead(
   writer: Writer,
   { direction }: PolicyIdentity,
@@ -305,24 +222,6 @@ function writePolicyHead(
   priority: number,
 ): void {
   sadbXPolicy.write(writer, { type, dir: direction + FIRST_DIRECTION, scope: 0, id: 0, priority });
-}
-
-function writeTemplate(writer: Writer, template: Template, platform: Platform): void {
-  const start = writer.length;
-  const { reqid, optional } = template;
-  sadbXIpsecrequest.write(writer, {
-    len: 0,
-    proto: template.protocol,
-    mode: MODES.find(([, ours]) => ours === template.mode)![0], // checkTemplate has found it
-    level: optional ? IPSEC_LEVEL.USE : reqid === 0 ? IPSEC_LEVEL.REQUIRE : IPSEC_LEVEL.UNIQUE,
-    reqid,
-  });
-  if (template.mode === MODE.TUNNEL) {
-    writeSockaddr(writer, { address: template.src, port: 0 }, platform);
-    writeSockaddr(writer, { address: template.dst, port: 0 }, platform);
-  }
-  writer.align(WORD_BYTES);
-  writer.patch(start, "u16", writer.length - start);
 }
 
 /** The policy as a dump shows it when `encodePolicy` has put it. */

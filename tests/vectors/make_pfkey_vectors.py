@@ -329,7 +329,7 @@ def freebsd_policies(v, d):
     spd("policy of a socket", IN, ENTRUST, scope=4, reading="none")
     spd("policy of an interface", IN, requests=[d.request(50, TUNNEL, UNIQUE, 7, SRC4, DST4)], scope=2, priority=3,
         reading="none")
-    spd("policy that bypasses", IN, BYPASS, refused="policy of type 4")
+    spd("policy that bypasses", IN, BYPASS, refused="policy type 4")
     spd("policy with a request of mode any", OUT, requests=[d.request(50, ANY, REQUIRE, 0)],
         refused="request of any mode")
     spd("policy with a request of mode 3", OUT, requests=[d.request(50, BEET_OR_TCPMD5, REQUIRE, 0)],
