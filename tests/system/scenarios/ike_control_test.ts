@@ -84,6 +84,14 @@ test("the end of sasyncd on a slave gives the trap back", async () => {
   await waitForTraps(charon1, ["lab/net"]);
 });
 
+test("kill -9 of sasyncd on a slave gives the trap back", async () => {
+  daemon1 = await Sasyncd.start(lab.gw1, locked("slave"));
+  await daemon1.waitForLog(/strongswan is passive/);
+  assertEquals(await traps(charon1), []);
+  await daemon1.kill();
+  await waitForTraps(charon1, ["lab/net"]);
+});
+
 test("on a slave what charon has begun, and what is not established, is ended", async () => {
   await lab.cut("p-client");
   await knock();
