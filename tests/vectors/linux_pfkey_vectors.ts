@@ -609,6 +609,7 @@ export const LINUX_PFKEY_VECTORS: readonly PfkeyVector[] = [
       "usedSeconds": 20,
       "bytes": 6000,
       "packets": 5,
+      "oseq": 5,
       "soft": {
         "addSeconds": 2880,
       },
@@ -2182,6 +2183,7 @@ export const LINUX_PFKEY_VECTORS: readonly PfkeyVector[] = [
       "usedSeconds": 20,
       "bytes": 6000,
       "packets": 5,
+      "oseq": 5,
       "soft": {
         "addSeconds": 2880,
       },

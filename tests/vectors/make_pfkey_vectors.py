@@ -437,7 +437,7 @@ def linux_sas(v, d):
           linux_dump(d, 0x1035, 3, 12, key(20), key(16), hard=(9, 1 << 40, 3600, 600), soft=(0, 0, 2880, 0),
                      current=(5, 6000, NOW - 50, NOW - 20), state=DYING, natt=d.natt(4500, 40000)),
           record=sa_record(0x1035, reqid=7, replayWindow=32, **cbc, **sha, ageSeconds=50, usedSeconds=20,
-                           bytes=6000, packets=5, soft=dict(addSeconds=2880),
+                           bytes=6000, packets=5, oseq=5, soft=dict(addSeconds=2880),
                            hard=dict(addSeconds=3600, useSeconds=600, bytes=1 << 40, packets=9),
                            encapsulation=dict(type=2, srcPort=4500, dstPort=40000, original="0.0.0.0")))
     v.add(d, "flags", linux_dump(d, 0x1036, 3, 12, key(20), key(16), flags=0xe0000000),
