@@ -6,8 +6,9 @@
 import { type ByteOrder, HOST_ORDER } from "../layout/byte_order.ts";
 import type { KernelChange } from "../ports.ts";
 import { SPACE } from "../record/opaque.ts";
+import type { Policy } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
-import { PROTOCOL, type SaIdentity } from "../record/sa.ts";
+import { PROTOCOL, type Sa, type SaIdentity } from "../record/sa.ts";
 import { type Dialect, type Meaning, nameOf, type Planned, type Reading, type Request } from "./dialect.ts";
 import { errnoName } from "./errno.ts";
 import { SADB_EXT } from "./extensions.ts";
@@ -18,7 +19,13 @@ import {
   type Platform,
   readExtensions,
 } from "./message.ts";
-import { OPENBSD_EXT, OPENBSD_MESSAGES, SADB_DUMP_NAME, SPD_DUMP_NAME } from "./openbsd_constants.ts";
+import {
+  OPENBSD_EXT,
+  OPENBSD_MESSAGES,
+  SADB_DUMP_NAME,
+  SADB_X_POLICYFLAGS_POLICY,
+  SPD_DUMP_NAME,
+} from "./openbsd_constants.ts";
 import { RequestCopies } from "./openbsd_copies.ts";
 import { readFlow, readFlowIdentity, writeFlow, writeFlowIdentity } from "./openbsd_flow.ts";
 import { protocolOf, readRdomain, readSaIdentity, satypeOf, writeSaIdentity } from "./openbsd_identity.ts";
@@ -193,12 +200,18 @@ function requestsOf(change: KernelChange, nowSeconds: number, platform: Platform
     return single({ type: M.SADB_X_DELFLOW, satype: satypeOf(PROTOCOL.ESP), body, fine: ["ESRCH"] });
   }
   const { record } = change;
-  const add = putRequest(record, nowSeconds, platform);
-  if (record.kind === "sa") {
-    return { requests: [add], onExist: [deleteRequest(record.sa, platform), add] };
-  }
-  // The second one overwrites the first, and so clears its flag: IKE daemons replace and delete flows that have none.
-  return { requests: [add, add], onExist: [] };
+  if (record.kind === "policy") return putFlow(record.policy, platform);
+  const add = addRequest(record.sa, nowSeconds, platform);
+  return { requests: [add], onExist: [deleteRequest(record.sa, platform), add] };
+}
+
+/**
+ * A static flow withstands all but static ones, and one that overwrites another is not static. So the second request
+ * overwrites whatever withstood the first, and leaves a flow that IKE daemons can replace and delete.
+ */
+function putFlow(policy: Policy, platform: Platform) {
+  const flows = [0, SADB_X_POLICYFLAGS_POLICY].map((flags) => flowRequest(policy, flags, platform));
+  return { requests: flows, onExist: [] };
 }
 
 /** One with a mark is never there; the one of the same SPI that is may be another one. */
@@ -207,17 +220,17 @@ function deleteSa(id: SaIdentity, platform: Platform) {
   return isMarked ? { requests: [], onExist: [] } : single(deleteRequest(id, platform));
 }
 
-function putRequest(record: IpsecRecord, nowSeconds: number, platform: Platform): Request {
-  if (record.kind === "policy") {
-    return { type: M.SADB_X_ADDFLOW, ...writeFlow(record.policy, platform), fine: [] };
-  }
-  const { sa } = record;
+function addRequest(sa: Sa, nowSeconds: number, platform: Platform): Request {
   return {
     type: M.SADB_ADD,
     satype: satypeOf(sa.protocol),
     body: writeSa(sa, nowSeconds, platform),
     fine: [],
   };
+}
+
+function flowRequest(policy: Policy, flags: number, platform: Platform): Request {
+  return { type: M.SADB_X_ADDFLOW, ...writeFlow(policy, flags, platform), fine: [] };
 }
 
 function deleteRequest(id: SaIdentity, platform: Platform): Request {
@@ -234,7 +247,9 @@ function single(request: Request) {
 
 /** What a dump makes of what a put makes of the record. Counters are the record's: no comparison looks at them. */
 function told(record: IpsecRecord, platform: Platform): IpsecRecord {
-  const { satype, body } = putRequest(record, 0, platform);
+  const { satype, body } = record.kind === "sa"
+    ? addRequest(record.sa, 0, platform)
+    : flowRequest(record.policy, 0, platform);
   const message: PfkeyMessage = { type: M.SADB_DUMP, errno: 0, satype, seq: 0, pid: 0, body };
   const reading = record.kind === "sa" ? readSa(message, 0, platform) : readFlow(message, platform);
   if (reading.kind !== "record") return record; // it will look changed; no harm but work

@@ -166,17 +166,18 @@ export interface EncodedFlow {
 }
 
 /**
- * ADDFLOW for a policy, static, so that no flow withstands it. Its priority is left out: what wins on OpenBSD is the
- * most specific flow. So is its reqid: OpenBSD finds SAs by their endpoints, flow sets and identities.
+ * ADDFLOW for a policy. Its priority is left out: what wins on OpenBSD is the most specific flow. So is its reqid:
+ * OpenBSD finds SAs by their endpoints, flow sets and identities.
  *
+ * @param flags 0 or SADB_X_POLICYFLAGS_POLICY.
  * @throws {Refusal} @throws {RangeError}
  */
-export function writeFlow(policy: Policy, platform: Platform): EncodedFlow {
+export function writeFlow(policy: Policy, flags: number, platform: Platform): EncodedFlow {
   checkExpressible(policy);
   const [template] = policy.templates;
   const writer = new ExtensionWriter(platform);
   if (template !== undefined) addEndpoints(writer, policy.direction, template);
-  addFlowSet(writer, flowSetOf(policy, typeOf(policy, template)), SADB_X_POLICYFLAGS_POLICY);
+  addFlowSet(writer, flowSetOf(policy, typeOf(policy, template)), flags);
   addOpaques(writer, policy.opaque, [SADB_X_EXT_FLOW_TYPE]);
   const satype = satypeOf(template?.protocol ?? PROTOCOL.ESP);
   return { satype, body: writer.finish() };

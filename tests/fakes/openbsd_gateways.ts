@@ -50,13 +50,13 @@ export class Iked {
     return errno;
   }
 
-  /** The extensions of an SA or flow, to be sent with a type of the caller's. */
+  /** The request for an SA or a static flow. */
   bodyOf(record: IpsecRecord): Request {
     const planned = this.#dialect.encode({ kind: "put", record }, {
       nowSeconds: this.kernel.clock.wallSeconds(),
     });
     if (!planned.ok) throw new TypeError(planned.reason);
-    return planned.plan.requests[0]!;
+    return planned.plan.requests.at(-1)!;
   }
 }
 
