@@ -4,16 +4,17 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { KernelChange, Role, RoleState, RoleTracker } from "../../../src/ports.ts";
 import { identityOf, type IpsecRecord } from "../../../src/record/record.ts";
 import { ClassicLink } from "../../../src/daemon/classic_link.ts";
+import { HOST_ORDER } from "../../../src/layout/byte_order.ts";
 import { PeerError } from "../../../src/errors.ts";
 import { ClassicCodec } from "../../../src/wire/classic/codec.ts";
 import type { ClassicMessage, ReceivedMessage } from "../../../src/wire/classic/message.ts";
 import { rawRecord, rawVector, RECORD_NAMES } from "../../fakes/classic.ts";
-import { FakeDaemon } from "../../fakes/gateways.ts";
+import { contentsOf, FakeDaemon } from "../../fakes/gateways.ts";
+import { openbsdGateway } from "../../fakes/mixed_gateways.ts";
 import type { FakeConnection, FakeListener, FakeNetwork } from "../../fakes/network.ts";
 import { addr } from "../../fakes/records.ts";
 import { seededRandom } from "../../fakes/sessions.ts";
 import { World } from "../../fakes/world.ts";
-import { TAKEN_SECONDS } from "../../vectors/openbsd_vectors.ts";
 
 const M = "10.0.0.1";
 const S = "10.0.0.2";
@@ -24,14 +25,17 @@ const KEY = Uint8Array.from({ length: 16 }, (_, i) => i);
 const put = (record: IpsecRecord): KernelChange => ({ kind: "put", record });
 const RECORDS = ["ESP with AES-128", "flow out, use", "flow in, use", "AH transport", "ESP with AES-192"];
 const HELD = RECORDS.map((name) => put(rawRecord(name)));
-/** A slave's limits of time are not the master's. */
-const WITHOUT_LIMITS = RECORD_NAMES.filter((name) => !name.startsWith("used before it was made"));
+/** But one whose limits of time are others on a slave, and one that no kernel takes yet. */
+const MANY = RECORD_NAMES.filter((name) => !/^used before it was made|of the future$/.test(name));
 const LATER = rawRecord("ESP with AES-256");
+
+/** CLOCK_REALTIME when CLOCK_BOOTTIME is 0, as the kernels of other tests have it. */
+const BOOTED_SECONDS = 1_700_000_000;
 
 /** A world with a wall clock, by which OpenBSD dates SAs. */
 function newWorld(): World {
   const world = new World();
-  world.clock.wallSeconds = () => TAKEN_SECONDS + Math.floor(world.clock.nowMs / 1000) - 2 ** 22;
+  world.clock.wallSeconds = () => BOOTED_SECONDS + Math.floor(world.clock.nowMs / 1000);
   return world;
 }
 
@@ -49,7 +53,7 @@ function deleted(record: IpsecRecord): KernelChange {
 Deno.test("two daemons of ours in classic mode: snapshot, changes, deletions", async () => {
   const world = newWorld();
   const master = daemon(world, M, "master", S);
-  master.kernel.apply(WITHOUT_LIMITS.map((name) => put(rawRecord(name))));
+  master.kernel.apply(MANY.map((name) => put(rawRecord(name))));
   const slave = daemon(world, S, "slave", M);
   slave.kernel.apply([put(LATER)]);
   await world.run(8000);
@@ -64,6 +68,28 @@ Deno.test("two daemons of ours in classic mode: snapshot, changes, deletions", a
   await world.run(100);
   assertEquals(slave.contents(), master.contents());
   for (const { log } of [master, slave]) assertEquals(log.count(/^error/), 0, log.lines.join("\n"));
+});
+
+Deno.test("two gateways of OpenBSD in classic mode: snapshot, changes, and nothing to repair", async () => {
+  const world = newWorld();
+  const start = openbsdGateway(HOST_ORDER);
+  const more = CLASSIC;
+  const from = start(world, { address: M, peers: [S], mode: "master", more });
+  const to = start(world, { address: S, peers: [M], mode: "slave", more });
+  from.change(...MANY.map((name) => put(rawRecord(name))));
+  to.change(put(LATER));
+  await world.run(10_000);
+  assertEquals(contentsOf(to.records()), contentsOf(from.records()));
+  from.change(deleted(rawRecord("ESP with AES-128")), deleted(rawRecord("flow out, use")), put(LATER));
+  await world.run(2000);
+  assertEquals(contentsOf(to.records()), contentsOf(from.records()));
+  const changes = to.changes();
+  await world.run(200_000);
+  assertEquals(to.changes(), changes);
+  from.change(...MANY.map((name) => deleted(rawRecord(name))), deleted(LATER));
+  await world.run(2000);
+  assertEquals([from.records(), to.records()], [[], []]);
+  for (const { daemon: { log } } of [from, to]) assertEquals(log.count(/^error/), 0, log.lines.join("\n"));
 });
 
 Deno.test("a daemon says once at its start what the classic protocol is worth", async () => {
