@@ -29,6 +29,7 @@ import {
 import { RequestCopies } from "./openbsd_copies.ts";
 import { readFlow, readFlowIdentity, writeFlow, writeFlowIdentity } from "./openbsd_flow.ts";
 import { protocolOf, readRdomain, readSaIdentity, satypeOf, writeSaIdentity } from "./openbsd_identity.ts";
+import { refuseIf } from "./openbsd_lacks.ts";
 import { readSa, writeSa } from "./openbsd_sa.ts";
 import { orReason } from "./refusal.ts";
 
@@ -214,10 +215,10 @@ function putFlow(policy: Policy, platform: Platform) {
   return { requests: flows, onExist: [] };
 }
 
-/** One with a mark is never there; the one of the same SPI that is may be another one. */
+/** @throws {Refusal} for one with a mark: it is never there, and the one of its SPI that is would go. */
 function deleteSa(id: SaIdentity, platform: Platform) {
-  const isMarked = id.mark.value !== 0 || id.mark.mask !== 0;
-  return isMarked ? { requests: [], onExist: [] } : single(deleteRequest(id, platform));
+  refuseIf(id.mark.value !== 0 || id.mark.mask !== 0, "marks");
+  return single(deleteRequest(id, platform));
 }
 
 function addRequest(sa: Sa, nowSeconds: number, platform: Platform): Request {
