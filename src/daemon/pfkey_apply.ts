@@ -4,6 +4,7 @@ import { DecodeError } from "../errors.ts";
 import type { Dialect, Request, Surroundings } from "../pfkey/dialect.ts";
 import type { PfkeyMessage } from "../pfkey/message.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
+import type { SaIdentity } from "../record/sa.ts";
 import type { PfkeyChannel } from "./pfkey_channel.ts";
 import type { PfkeyMemory } from "./pfkey_memory.ts";
 
@@ -30,8 +31,8 @@ export class PfkeyApply {
   }
 
   #change(change: KernelChange, surroundings: Surroundings): KernelResult {
-    const src = change.kind === "delete-sa" ? this.memory.sourceOf(change.id) : undefined;
-    const planned = this.#dialect.encode(change, surroundings, src);
+    const id = saOf(change);
+    const planned = this.#dialect.encode(change, surroundings, id && this.memory.sourceOf(id));
     if (!planned.ok) return planned;
     const { requests, onExist } = planned.plan;
     let failure = this.#carryOut(requests, change, surroundings);
@@ -68,6 +69,12 @@ export class PfkeyApply {
       if (!(error instanceof DecodeError)) throw error; // no matter: it is an answer, and not an error
     }
   }
+}
+
+/** The SA that is changed, as it may be there already. */
+function saOf(change: KernelChange): SaIdentity | undefined {
+  if (change.kind === "delete-sa") return change.id;
+  return change.kind === "put" && change.record.kind === "sa" ? change.record.sa : undefined;
 }
 
 function isOfPolicy(change: KernelChange): boolean {

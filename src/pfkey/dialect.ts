@@ -131,7 +131,7 @@ export interface Dialect {
   decode(message: PfkeyMessage, surroundings: Surroundings): Meaning;
   /** The record in the answer to `get`. @throws {DecodeError} */
   decodeAnswer(message: PfkeyMessage, surroundings: Surroundings): Reading;
-  /** How to do a change. `src` is the source of the SA that a delete names, where the caller knows it. */
+  /** How to do a change. `src` is the source of the SA that is there, where the caller knows it. */
   encode(change: KernelChange, surroundings: Surroundings, src?: Address): Planned;
   /** Asks for an SA with its keys. @throws {RangeError} for one that the dialect cannot name. */
   get(id: SaIdentity, src: Address | undefined): Request;

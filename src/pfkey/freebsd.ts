@@ -3,7 +3,7 @@
  * keys, so SAs are asked for. SPIs are unique over all SAs, whatever their destination.
  */
 
-import { type ByteOrder, HOST_ORDER } from "../layout/byte_order.ts";
+import type { ByteOrder } from "../layout/byte_order.ts";
 import type { KernelChange, Takeover } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import { SPACE } from "../record/opaque.ts";
@@ -57,7 +57,7 @@ const DUMPS: readonly Request[] = [SADB.SADB_DUMP, SADB.SADB_X_SPDDUMP].map((typ
 }));
 
 /** The dialect of a machine of that byte order. */
-export function freebsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
+export function freebsdDialect(order: ByteOrder): Dialect {
   const platform: Platform = { order, saLen: true, afInet6: AF_INET6 };
   return {
     name: "freebsd",

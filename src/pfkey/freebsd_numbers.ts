@@ -44,7 +44,7 @@ export const SA_FLAGS = [
 ] as const;
 
 /** Where a policy is valid. Those of interfaces and sockets are not the system's. */
-export const IPSEC_POLICYSCOPE = { UNKNOWN: 0, GLOBAL: 1, IFNET: 2, PCB: 4 } as const;
+export const IPSEC_POLICYSCOPE = { ANY: 0, GLOBAL: 1, IFNET: 2, PCB: 4 } as const;
 
 /** Directions of policies; forwarded packets have none of their own. */
 export const IPSEC_DIR = { INBOUND: 1, OUTBOUND: 2 } as const;

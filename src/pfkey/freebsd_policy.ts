@@ -74,7 +74,7 @@ export function readPolicyIdentity(extensions: Extensions, platform: Platform): 
 }
 
 function isOfSystem({ scope }: PolicyExtension): boolean {
-  return scope === IPSEC_POLICYSCOPE.UNKNOWN || scope === IPSEC_POLICYSCOPE.GLOBAL;
+  return scope === IPSEC_POLICYSCOPE.ANY || scope === IPSEC_POLICYSCOPE.GLOBAL;
 }
 
 function readPolicyExtension(extensions: Extensions, platform: Platform): PolicyExtension {
@@ -198,7 +198,7 @@ function addPolicyExtension(
     : undefined;
   if (dir === undefined) throw new Refusal("FreeBSD has no policies for what is forwarded");
   writer.add(FREEBSD_EXT.SADB_X_EXT_POLICY, (w) => {
-    sadbXPolicy.write(w, { type, dir, scope: IPSEC_POLICYSCOPE.UNKNOWN, id: 0, priority });
+    sadbXPolicy.write(w, { type, dir, scope: IPSEC_POLICYSCOPE.ANY, id: 0, priority });
     for (const template of templates) {
       checkTemplate(template, direction, selector.family);
       writeRequest(w, sadbXIpsecrequest, template, writer.platform);

@@ -183,6 +183,13 @@ Deno.test("PfkeyKernel replaces an SA of FreeBSD that has other keys", () => {
   assertEquals(contents(machine.dump()), contents([other]));
 });
 
+Deno.test("PfkeyKernel replaces an SA of FreeBSD that has another source", () => {
+  const machine = new Machine();
+  const moved = sa(0x1001, { src: addr("192.0.2.9") });
+  assertEquals(machine.apply(put(sa(0x1001)), put(moved)), ["done", "done"]);
+  assertEquals(contents(machine.dump()), contents([moved]));
+});
+
 Deno.test("PfkeyKernel leaves the SA that has an SPI of FreeBSD under another destination", () => {
   const machine = new Machine();
   const there = sa(0x1001);

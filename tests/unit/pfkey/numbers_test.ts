@@ -28,7 +28,6 @@ const OUR_OWN: ReadonlySet<string> = new Set([
 const C_NAMES: Readonly<Record<string, string>> = {
   ANY_PROTOCOL: "IPSEC_ULPROTO_ANY",
   FREEBSD_EXT_MAX: "SADB_EXT_MAX",
-  IPSEC_POLICYSCOPE_UNKNOWN: "IPSEC_POLICYSCOPE_ANY",
 };
 
 /** The constants that a module exports, by their C names. */
