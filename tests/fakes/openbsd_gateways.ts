@@ -1,10 +1,18 @@
 /** Daemons over an OpenBSD kernel in memory, and the other processes of that machine. */
 
 import { PfkeyKernel } from "../../src/daemon/pfkey_kernel.ts";
+import { Reader } from "../../src/layout/reader.ts";
 import type { Planned, Request } from "../../src/pfkey/dialect.ts";
-import { decodeMessage, encodeMessage, splitMessages } from "../../src/pfkey/message.ts";
+import { sadbSa, sadbSpirange } from "../../src/pfkey/extensions.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  ExtensionWriter,
+  readExtensions,
+  splitMessages,
+} from "../../src/pfkey/message.ts";
 import { openbsdDialect } from "../../src/pfkey/openbsd.ts";
-import { SADB_DUMP_NAME, SPD_DUMP_NAME } from "../../src/pfkey/openbsd_constants.ts";
+import { OPENBSD_MESSAGES, SADB_DUMP_NAME, SPD_DUMP_NAME } from "../../src/pfkey/openbsd_constants.ts";
 import type { KernelChange } from "../../src/ports.ts";
 import type { IpsecRecord } from "../../src/record/record.ts";
 import { contentsOf, type DaemonOptions, DaemonWith } from "./gateways.ts";
@@ -48,6 +56,24 @@ export class Iked {
       if (message.seq === seq && message.pid === this.pid) errno = message.errno;
     }
     return errno;
+  }
+
+  /** Makes an inbound SA as IKE does: an SPI first, then the rest. @throws {Error} when the kernel refuses. */
+  negotiate(record: IpsecRecord): void {
+    const { body, satype } = this.bodyOf(record);
+    const { platform } = this.kernel;
+    const extensions = readExtensions(body, platform);
+    const sa = sadbSa.read(new Reader(extensions.get(1)!, "sa", platform.order));
+    const range = new ExtensionWriter(platform).add(
+      16,
+      (writer) => sadbSpirange.write(writer, { min: sa.spi, max: sa.spi }),
+    ).finish();
+    const ends = Uint8Array.from([5, 6].flatMap((type) => [...extensions.get(type)!]).concat(...range));
+    const errnos = [
+      this.request({ type: OPENBSD_MESSAGES.SADB_GETSPI, satype, body: ends }),
+      this.request({ type: OPENBSD_MESSAGES.SADB_UPDATE, satype, body }),
+    ];
+    if (errnos.some((errno) => errno !== 0)) throw new Error(`negotiation failed: errno ${errnos}`);
   }
 
   /** The request for an SA or a static flow. */

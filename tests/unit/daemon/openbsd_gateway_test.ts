@@ -101,6 +101,36 @@ Deno.test("Gateways on OpenBSD bring a snapshot and then every change to the sla
 
 const BLOCK: Partial<Policy> = { action: ACTION.BLOCK, templates: [] };
 
+Deno.test("Gateways on OpenBSD follow IKE: a tunnel, new keys, the end of the old ones", async () => {
+  const world = new World();
+  const { master, slave } = pair(world, { master: { order: "big" } });
+  await world.run(5000);
+  const [out, back] = [1, 2].map((spi) => sa(spi, spi === 2 ? REVERSED : {}));
+  master.iked.negotiate(back!);
+  master.iked.change(
+    put(out!),
+    put(flow(1)),
+    put(flow(1, { direction: DIRECTION.IN, templates: [sampleTemplate(BACK)] })),
+  );
+  await world.run(600);
+  assertEquals(Object.keys(slave.contents()).length, 4);
+  assertSame(master, slave);
+  const [newOut, newBack] = [3, 4].map((spi) => sa(spi, spi === 4 ? REVERSED : {}));
+  master.iked.negotiate(newBack!);
+  master.iked.change(put(newOut!), remove(out!), remove(back!));
+  await world.run(600);
+  assertSame(master, slave);
+  assertEquals(countOf(slave.openbsd, SADB.SADB_ADD), 4);
+  assertEquals(
+    master.log.count(/comparing with the kernel/),
+    0,
+    "the copies of the requests have told everything",
+  );
+});
+
+const REVERSED: Partial<Sa> = { src: addr("198.51.100.1"), dst: addr("192.0.2.1") };
+const BACK = { reqid: 0, src: addr("198.51.100.1"), dst: addr("192.0.2.1") };
+
 Deno.test("Gateways on OpenBSD follow a flush of everything, and one of all ESP", async () => {
   const world = new World();
   const { master, slave } = pair(world, { held: many(40) });
