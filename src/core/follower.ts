@@ -5,15 +5,8 @@
 
 import { PeerError } from "../errors.ts";
 import { equalBytes } from "../record/address.ts";
-import {
-  decodeIdentity,
-  decodeRecord,
-  decodeSaCounters,
-  encodeIdentity,
-  encodePolicyAge,
-} from "../record/encoding.ts";
+import { decodeIdentity, decodeRecord, decodeSaCounters, encodeIdentity } from "../record/encoding.ts";
 import type { Takeover } from "../ports.ts";
-import type { Policy } from "../record/policy.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Change, CountersMessage, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
@@ -21,14 +14,14 @@ import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
 import { HeldBack, NO_TAKEOVER } from "./held_back.ts";
-import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
+import { type Inventory, UNKNOWN_CONTENT } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Leases } from "./leases.ts";
 import { covers } from "./master.ts";
 import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
+import { decodePolicy, OrderWatch } from "./order_watch.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
-import { contestOf, outOfOrder, type Ranked } from "./policy_order.ts";
 import type { ApplyQueue, Waiting } from "./queue.ts";
 import { slaveRecord } from "./slave_record.ts";
 
@@ -82,11 +75,9 @@ export class Follower {
   readonly #askedMs = new Map<string, number>();
   /** When questions of long ago were last forgotten. */
   #forgotMs = 0;
-  #orderInDoubt = false;
+  readonly #order: OrderWatch;
   readonly #heldBack: HeldBack;
   readonly leases: Leases;
-  /** Greatest rank of a policy in the own kernel, as far as its order is known to be right. */
-  #newestRank = 0;
 
   constructor(
     readonly settings: FollowerSettings,
@@ -97,6 +88,7 @@ export class Follower {
     readonly effects: Effects,
   ) {
     this.#heldBack = new HeldBack(settings.takeover, guard);
+    this.#order = new OrderWatch(mirror, inventory);
     this.leases = new Leases(mirror, settings.canAdvance, settings.place);
   }
 
@@ -111,7 +103,7 @@ export class Follower {
     this.#seen = undefined;
     this.#received = 0;
     this.#acked = 0;
-    this.#newestRank = 0;
+    this.#order.reset();
     this.#unequal = false;
     this.#complete = undefined;
     this.#fresh.clear();
@@ -184,10 +176,7 @@ export class Follower {
   /** A step of `plan` has been done. A policy that is put becomes the newest, whatever its rank. */
   stepped(step: Step): void {
     const rank = step.identity.kind === "policy" && step.shared ? this.mirror.get(step.key)?.rank : undefined;
-    if (rank !== undefined) {
-      if (rank < this.#newestRank) this.#orderInDoubt = true;
-      else this.#newestRank = rank;
-    }
+    if (rank !== undefined) this.#order.put(step.key, rank);
     if (step.content === undefined) this.inventory.delete(step.key);
     else this.inventory.set(step.identity, step.content, step.shared, true);
     if (!step.shared) this.#displaced.delete(step.key);
@@ -251,12 +240,12 @@ export class Follower {
     const entry = this.mirror.get(key);
     if (entry === undefined || entry.refused !== undefined) return;
     this.queue.add(entry.identity);
-    if (entry.identity.kind === "policy") this.#orderInDoubt = true;
+    if (entry.identity.kind === "policy") this.#order.doubt();
   }
 
   /** The own kernel's policies may stand in another order than was thought. */
   doubtOrder(): void {
-    this.#orderInDoubt = true;
+    this.#order.doubt();
   }
 
   /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
@@ -355,8 +344,7 @@ export class Follower {
   }
 
   #settleOrder(): void {
-    this.#orderInDoubt = true;
-    this.#newestRank = this.mirror.greatestRank;
+    this.#order.complete();
   }
 
   #remove(identity: RecordIdentity, change: number): void {
@@ -412,32 +400,9 @@ export class Follower {
 
   /** When nothing waits any more, puts again the policies that stand in another order than on the master. */
   restoreOrder(): void {
-    if (!this.#orderInDoubt || this.queue.size > 0) return;
-    this.#orderInDoubt = false;
-    const byRank = [...this.#mirroredPolicies()].toSorted((a, b) => a.entry.rank - b.entry.rank);
-    if (byRank.every(({ item }, i) => i === 0 || byRank[i - 1]!.item.seq < item.seq)) return;
-    const contests = Map.groupBy(byRank.map(rankedOf), ({ policy }) => contestOf(policy));
-    for (const contest of contests.values()) {
-      for (const key of outOfOrder(contest)) this.queue.add(this.mirror.get(key)!.identity, { force: true });
+    if (this.queue.size > 0) return;
+    for (const key of this.#order.misplaced()) {
+      this.queue.add(this.mirror.get(key)!.identity, { force: true });
     }
   }
-
-  *#mirroredPolicies(): Generator<{ entry: MirrorEntry; item: Item }> {
-    for (const entry of this.mirror.values()) {
-      const item = this.inventory.get(entry.key);
-      if (entry.identity.kind === "policy" && item?.shared === true) yield { entry, item };
-    }
-  }
-}
-
-const NO_AGE = encodePolicyAge(0, undefined);
-
-function decodePolicy(content: Uint8Array): Policy {
-  const { record } = decodeRecord("policy", content, NO_AGE);
-  if (record.kind !== "policy") throw new TypeError("Cannot read a policy: the decoder gave an SA");
-  return record.policy;
-}
-
-function rankedOf({ entry, item }: { entry: MirrorEntry; item: Item }): Ranked {
-  return { key: entry.key, policy: decodePolicy(entry.content), rank: entry.rank, seq: item.seq };
 }

@@ -45,7 +45,10 @@ export function outOfOrder(contest: readonly Ranked[]): string[] {
 }
 
 /** Whether a packet's addresses can match both. Ports and protocol are left out: a needless put does no harm. */
-function overlap({ selector: a }: Policy, { selector: b }: Policy): boolean {
+export function overlap(
+  { selector: a }: Pick<Policy, "selector">,
+  { selector: b }: Pick<Policy, "selector">,
+): boolean {
   return prefixesMeet(a.src, b.src, Math.min(a.srcBits, b.srcBits)) &&
     prefixesMeet(a.dst, b.dst, Math.min(a.dstBits, b.dstBits));
 }

@@ -517,6 +517,25 @@ Deno.test("Follower.restoreOrder() puts in order what a repair has made the newe
   assertEquals(slave.work(), ["put policy 10.2.0.0/16", "put policy 10.2.3.0/24"]);
 });
 
+Deno.test("Follower.restoreOrder() puts in order what an update has made the newest, where it competes", () => {
+  const slave = new Slave().synced(wide, other, narrow);
+  slave.take(put(policy("10.9.0.0/16", { flags: 1 }), 9, 2));
+  assertEquals(slave.work(), ["put policy 10.9.0.0/16"]);
+  slave.take(put(policy("10.2.0.0/16", { flags: 1 }), 10, 1));
+  assertEquals(slave.work(), ["put policy 10.2.0.0/16", "put policy 10.2.3.0/24"]);
+  const cheap = new Slave().synced(wide, policy("10.2.3.0/24", { priority: 1 }));
+  cheap.take(put(policy("10.2.0.0/16", { flags: 1 }), 9, 1));
+  assertEquals(cheap.work(), ["put policy 10.2.0.0/16"]);
+});
+
+Deno.test("Follower.restoreOrder() looks at all when many were put again", () => {
+  const nets = Array.from({ length: 60 }, (_, i) => policy(`10.${100 + i}.0.0/16`));
+  const slave = new Slave().synced(wide, ...nets, narrow);
+  nets.forEach((net, i) => slave.take(put({ ...net, policy: { ...net.policy, flags: 1 } }, 100 + i, 2 + i)));
+  slave.take(put(policy("10.2.0.0/16", { flags: 1 }), 200, 1));
+  assertEquals(slave.work().slice(-2), ["put policy 10.2.0.0/16", "put policy 10.2.3.0/24"]);
+});
+
 Deno.test("Follower.restoreOrder() puts in order what somebody put again as it was", () => {
   const slave = new Slave().synced(wide, narrow);
   slave.disturb(wide);
