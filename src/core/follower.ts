@@ -272,6 +272,7 @@ export class Follower {
     this.#began = false;
     this.#seen = undefined;
     this.#fresh.clear();
+    this.#heldBack.clear();
     this.synced = false;
   }
 

@@ -41,6 +41,7 @@ export class HeldBack {
 
   clear(): void {
     this.#held.clear();
+    this.#inDoubt = false;
   }
 
   /** Judges again. @returns keys that are free now, and keys that are held back and were not told of before. */

@@ -186,14 +186,12 @@ export function writeSaName({ spi, dst }: SaIdentity, src: Address, platform: Pl
 }
 
 function addEnds(writer: ExtensionWriter, src: Address, dst: Address): void {
-  const whole = (address: Address) => ({
-    proto: ANY_PROTOCOL,
-    prefixlen: address.length * 8,
-    address,
-    port: 0,
-  });
-  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_SRC, whole(src));
-  addAddress(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, whole(dst));
+  addHost(writer, SADB_EXT.SADB_EXT_ADDRESS_SRC, src);
+  addHost(writer, SADB_EXT.SADB_EXT_ADDRESS_DST, dst);
+}
+
+function addHost(writer: ExtensionWriter, type: number, address: Address): void {
+  addAddress(writer, type, { proto: ANY_PROTOCOL, prefixlen: address.length * 8, address, port: 0 });
 }
 
 /** The kernel takes both or neither. */
@@ -210,13 +208,10 @@ function addEncapsulation(writer: ExtensionWriter, encapsulation: Encapsulation,
   writer.add(FREEBSD_EXT.SADB_X_EXT_NAT_T_SPORT, (w) => sadbXNatTPort.write(w, { port: srcPort }));
   writer.add(FREEBSD_EXT.SADB_X_EXT_NAT_T_DPORT, (w) => sadbXNatTPort.write(w, { port: dstPort }));
   if (isAnyAddress(original)) return;
-  const address = original.subarray(0, dst.length);
-  addAddress(writer, FREEBSD_EXT.SADB_X_EXT_NAT_T_OAI, {
-    proto: ANY_PROTOCOL,
-    prefixlen: address.length * 8,
-    address,
-    port: 0,
-  });
+  if (!isAnyAddress(original.subarray(dst.length))) {
+    throw new Refusal("an original address of another family");
+  }
+  addHost(writer, FREEBSD_EXT.SADB_X_EXT_NAT_T_OAI, original.slice(0, dst.length));
 }
 
 /** @throws {Refusal} naming what FreeBSD has no place for, or would change in silence. */

@@ -672,6 +672,15 @@ Deno.test("Follower forgets what it holds back when it goes, and tells a new mas
   assertEquals(slave.saysShort(), ["refused", "ack 16"]);
 });
 
+Deno.test("Follower.retire() leaves what it held back to the master's side", () => {
+  const slave = new Slave({ takeover: none }).synced(policy("10.2.0.0/16"));
+  slave.take(put(outbound, 10)); // not judged yet
+  slave.follower.retire();
+  slave.mirror.delete(recordKey(outbound));
+  slave.follower.judgeHeldBack();
+  assertEquals(slave.saysShort(), []);
+});
+
 for (const takeover of ["exact", "pfsync", "restart"] as const) {
   Deno.test(`Follower holds nothing back when a takeover is ${takeover}`, () => {
     const slave = new Slave({ takeover: () => takeover }).synced(outbound, inbound, policy("10.2.0.0/16"));

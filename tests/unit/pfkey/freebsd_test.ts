@@ -314,6 +314,10 @@ const saRefusals: readonly (readonly [overrides: Partial<Sa>, reason: string])[]
     { encapsulation: { type: 7, srcPort: 1, dstPort: 1, original: new Uint8Array(16) } },
     "FreeBSD has no encapsulation 7",
   ],
+  [
+    { encapsulation: { type: 2, srcPort: 1, dstPort: 1, original: new Uint8Array(16).fill(1) } },
+    "an original address of another family",
+  ],
   [{ hard: { packets: 1n << 32n } }, "PF_KEY has no limit of 4294967296 packets"],
   [
     { aead: { id: ENCR.AES_GCM_8, ...KEY(20), icvBits: 64 } },
