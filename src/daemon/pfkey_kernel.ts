@@ -131,18 +131,16 @@ export class PfkeyKernel implements KernelIpsec {
   /** Records that share an identity are told apart by what PF_KEY does not tell, a mark say. */
   #fromTables(tables: readonly (readonly Reading[])[]): readonly IpsecRecord[] {
     const unreadable = new Map<string, string>();
-    const records = tables.flatMap((readings) => {
-      const found = new Map<string, Extract<Reading, { kind: "record" }>>();
-      for (const reading of readings) {
-        if (reading.kind === "refused") unreadable.set(reading.what, reading.reason);
-        if (reading.kind !== "record") continue;
-        const key = recordKey(reading.record);
-        if (found.has(key)) unreadable.set(key, "there are several of this identity, with marks perhaps");
-        found.set(key, reading);
-      }
-      for (const key of unreadable.keys()) found.delete(key);
-      return this.#memory.completeTable([...found.values()]);
-    });
+    const found = new Map<string, Extract<Reading, { kind: "record" }>>();
+    for (const reading of tables.flat()) {
+      if (reading.kind === "refused") unreadable.set(reading.what, reading.reason);
+      if (reading.kind !== "record") continue;
+      const key = recordKey(reading.record);
+      if (found.has(key)) unreadable.set(key, "there are several of this identity, with marks perhaps");
+      found.set(key, reading);
+    }
+    for (const key of unreadable.keys()) found.delete(key);
+    const records = this.#memory.completeAll([...found.values()]);
     for (const [what, reason] of unreadable) this.#pending.push(...this.#note(what, reason));
     this.#unreadable = unreadable;
     return records;

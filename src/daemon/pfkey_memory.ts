@@ -74,8 +74,8 @@ export class PfkeyMemory {
     return this.#sources.get(saKey(id));
   }
 
-  /** A whole table of a dump, oldest first. @returns the records as they are, in the order in which they count. */
-  completeTable(readings: readonly Told[]): IpsecRecord[] {
+  /** A whole dump, oldest first. @returns the records as they are, in the order in which they count. */
+  completeAll(readings: readonly Told[]): IpsecRecord[] {
     const policies: Placed[] = [];
     const records: IpsecRecord[] = [];
     for (const reading of readings) {
@@ -87,7 +87,6 @@ export class PfkeyMemory {
   }
 
   #inOrder(policies: readonly Placed[]): readonly Placed[] {
-    if (policies.length === 0) return policies;
     if (this.dialect.dump.kind === "sysctl") {
       return this.#order.sort(policies, ({ record }) => recordKey(record));
     }

@@ -279,6 +279,20 @@ Deno.test("PfkeyKernel on OpenBSD keeps the places of its flows from dump to dum
   );
 });
 
+Deno.test("PfkeyKernel on OpenBSD forgets the places of flows that a dump shows no more", () => {
+  const { backEnd, iked } = machine();
+  iked.change(put(flow(1)), put(flow(2)));
+  events(backEnd);
+  dump(backEnd);
+  iked.request({ type: SADB.SADB_FLUSH, satype: 0, body: new Uint8Array() });
+  events(backEnd);
+  dump(backEnd);
+  iked.change(put(flow(2)), put(flow(1)));
+  events(backEnd);
+  const ports = dump(backEnd).map((one) => one.kind === "policy" && one.policy.selector.dstPort);
+  assertEquals(ports, [2, 1]);
+});
+
 Deno.test("PfkeyKernel on OpenBSD does a large dump in parts", () => {
   const { backEnd, iked } = machine();
   iked.change(...Array.from({ length: 3000 }, (_, i) => put(sa(0x1000 + i))));
