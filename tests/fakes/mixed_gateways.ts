@@ -4,10 +4,12 @@ import { PfkeyKernel } from "../../src/daemon/pfkey_kernel.ts";
 import { XfrmKernel } from "../../src/daemon/xfrm_kernel.ts";
 import type { ByteOrder } from "../../src/layout/byte_order.ts";
 import { freebsdDialect } from "../../src/pfkey/freebsd.ts";
+import { linuxDialect } from "../../src/pfkey/linux.ts";
 import type { Clock, KernelChange, KernelIpsec } from "../../src/ports.ts";
 import type { IpsecRecord } from "../../src/record/record.ts";
 import { FakeFreebsd } from "./freebsd_kernel.ts";
 import { type DaemonOptions, DaemonWith } from "./gateways.ts";
+import { FakeLinuxPfkey } from "./linux_pfkey.ts";
 import { OpenbsdDaemon, openbsdIn, recordsIn } from "./openbsd_gateways.ts";
 import type { World } from "./world.ts";
 import { FakeXfrm } from "./xfrm_sockets.ts";
@@ -82,6 +84,19 @@ export const linuxGateway: StartGateway = (world, options) => {
   const socket = xfrm.sockets.find(({ fd }) => fd === kernel.fd);
   world.network.attach(kernel.fd, () => socket!.queue.length > 0);
   return gatewayOf(new DaemonWith(world, options, kernel), open(), () => xfrm.sends.length);
+};
+
+/** Linux as PF_KEY shows it, told that SHA2-256 has 96 bits and a window of 0 is none. */
+export const linuxPfkeyGateway: StartGateway = (world, options) => {
+  const { bootMs, wallSeconds } = clockOf(world);
+  const linux = new FakeLinuxPfkey(wallSeconds());
+  const clock = { bootMs, wallSeconds: () => linux.nowSeconds };
+  const dialect = linuxDialect("little", { truncation: 96, noEsn: true });
+  const open = (pid: number) => new PfkeyKernel({ open: linux.open, clock, pid }, dialect);
+  const kernel = open(DAEMON_PID);
+  const [socket] = linux.sockets;
+  world.network.attach(socket!.fd, () => socket!.queue.length > 0);
+  return gatewayOf(new DaemonWith(world, options, kernel), open(IKE_PID), () => changesIn(linux));
 };
 
 export function openbsdGateway(order: ByteOrder): StartGateway {

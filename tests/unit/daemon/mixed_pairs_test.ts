@@ -11,6 +11,7 @@ import { MODE, PROTOCOL, type Sa, SA_FLAG } from "../../../src/record/sa.ts";
 import {
   freebsdGateway,
   linuxGateway,
+  linuxPfkeyGateway,
   type MixedGateway,
   openbsdGateway,
   type StartGateway,
@@ -85,10 +86,24 @@ const COMMON: Readonly<Record<string, IpsecRecord>> = {
   "policy that lets through": policy(5, { templates: [] }),
 };
 
+const SHA1 = { id: AUTH.HMAC_SHA1_96, ...KEY(20), icvBits: 96 };
+const OLD = { ...CBC, integrity: SHA1 };
+
+/** What Linux's PF_KEY can carry of that. */
+const SIMPLE: Readonly<Record<string, IpsecRecord>> = {
+  ...Object.fromEntries(Object.entries(COMMON).filter(([, { kind }]) => kind === "policy")),
+  "AES-CBC, out": sa(0x1001, OLD),
+  "AES-CBC, in": back(0x1002, OLD),
+  "AES-CTR, in": back(0x1003, { ...OLD, encryption: { id: ENCR.AES_CTR, ...KEY(20) } }),
+  "AH": sa(0x1004, { protocol: PROTOCOL.AH, aead: undefined, integrity: SHA1 }),
+  "limits": sa(0x1005, { ...OLD, hard: { addSeconds: 3600n, bytes: 1n << 40n } }),
+};
+
 interface Pair {
   readonly master: StartGateway;
   readonly slave: StartGateway;
-  /** What the master has besides COMMON, and why the slave refuses it; "" where it does not. */
+  readonly common: Readonly<Record<string, IpsecRecord>>;
+  /** What the master has besides, and why the slave refuses it; "" where it does not. */
   readonly more: Readonly<Record<string, readonly [record: IpsecRecord, refusal: string]>>;
 }
 
@@ -101,11 +116,13 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   "OpenBSD to Linux": {
     master: openbsdGateway("little"),
     slave: linuxGateway,
+    common: COMMON,
     more: { "GCM": [sa(0x2001), ""] },
   },
   "Linux to FreeBSD": {
     master: linuxGateway,
     slave: freebsdGateway("little"),
+    common: COMMON,
     more: {
       "AES-GCM, out": GCM_OUT,
       "ChaCha20, out": [
@@ -151,6 +168,7 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   "FreeBSD to OpenBSD": {
     master: freebsdGateway("little"),
     slave: openbsdGateway("little"),
+    common: COMMON,
     more: {
       "AES-GCM, out": [sa(0x2001), ""],
       "a long window": [sa(0x2002, { ...CBC, replayWindow: 128 }), "replay window of 128 packets"],
@@ -163,17 +181,52 @@ const PAIRS: Readonly<Record<string, Pair>> = {
   "big-endian FreeBSD to little-endian": {
     master: freebsdGateway("big"),
     slave: freebsdGateway("little"),
+    common: COMMON,
     more: { "AES-GCM, out": GCM_OUT, "a long window": [sa(0x2002, { ...CBC, replayWindow: 4096 }), ""] },
   },
   "big-endian OpenBSD to little-endian FreeBSD": {
     master: openbsdGateway("big"),
     slave: freebsdGateway("little"),
+    common: COMMON,
     more: { "AES-GCM, out": GCM_OUT },
   },
-  "big-endian OpenBSD to Linux": { master: openbsdGateway("big"), slave: linuxGateway, more: {} },
+  "big-endian OpenBSD to Linux": {
+    master: openbsdGateway("big"),
+    slave: linuxGateway,
+    common: COMMON,
+    more: {},
+  },
+  "FreeBSD to Linux with PF_KEY": {
+    master: freebsdGateway("little"),
+    slave: linuxPfkeyGateway,
+    common: SIMPLE,
+    more: {
+      "AES-GCM, in": [back(0x2001), "AEAD AES_GCM_16 cannot be expressed by Linux PF_KEY"],
+      "SHA2-256": [sa(0x2002, CBC), "integrity HMAC_SHA2_256_128 cannot have an ICV of 128 bits here"],
+      "ESN": [sa(0x2003, { ...OLD, flags: SA_FLAG.ESN }), "Linux PF_KEY cannot express ESN"],
+      "a long window": [
+        sa(0x2004, { ...OLD, replayWindow: 128 }),
+        "Linux PF_KEY cannot express a replay window of 128",
+      ],
+    },
+  },
+  "Linux with PF_KEY to big-endian FreeBSD": {
+    master: linuxPfkeyGateway,
+    slave: freebsdGateway("big"),
+    common: SIMPLE,
+    more: {
+      "AES-CTR, out": [sa(0x2001, { ...OLD, encryption: { id: ENCR.AES_CTR, ...KEY(20) } }), GCM_OUT[1]],
+      "flags": [sa(0x2002, { ...OLD, flags: SA_FLAG.DECAP_DSCP }), "FreeBSD has no SA flag DECAP_DSCP"],
+      "forward policy": [
+        policy(6, { ...inbound, direction: DIRECTION.FWD }),
+        "FreeBSD has no policies for what is forwarded",
+      ],
+    },
+  },
   "FreeBSD to big-endian OpenBSD": {
     master: freebsdGateway("little"),
     slave: openbsdGateway("big"),
+    common: COMMON,
     more: {},
   },
 };
@@ -220,9 +273,9 @@ function byKey(records: readonly IpsecRecord[]): string[] {
 
 for (const [what, pair] of Object.entries(PAIRS)) {
   const more = Object.values(pair.more);
-  const records = [...Object.values(COMMON), ...more.map(([record]) => record)];
+  const records = [...Object.values(pair.common), ...more.map(([record]) => record)];
   const arriving = [
-    ...Object.values(COMMON),
+    ...Object.values(pair.common),
     ...more.filter(([, refusal]) => refusal === "").map(([r]) => r),
   ];
 
