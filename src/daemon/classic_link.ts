@@ -40,6 +40,7 @@ export class ClassicLink {
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #isFinished = false;
+  #hasHeard = false;
   /** When something came last, or the phase began. */
   #movedMs: number;
 
@@ -89,9 +90,10 @@ export class ClassicLink {
   /** Reads what there is, within bounds. @throws {PeerError} when the link has to end that was not ending yet. */
   receive(nowMs: number): ReceivedMessage[] {
     const received = this.connection.receive(READ_BYTES);
-    if (received.kind === "closed") this.#isOver(`connection closed: ${received.reason}`);
+    if (received.kind === "closed") this.#isOver(`connection closed: ${received.reason}${this.#hint}`);
     if (received.kind !== "data" || this.#phase !== "open") return [];
     this.#movedMs = nowMs;
+    this.#hasHeard = true;
     return this.#codec.push(received.bytes);
   }
 
@@ -125,6 +127,11 @@ export class ClassicLink {
     this.#phase = "ending";
     this.#movedMs = nowMs;
     this.flush();
+  }
+
+  /** A peer that does not know us closes before it has said anything. */
+  get #hint(): string {
+    return this.#hasHeard ? "" : "; has the peer this node's address?";
   }
 
   #finish(): void {

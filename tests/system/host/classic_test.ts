@@ -8,6 +8,7 @@ import type { KernelChange } from "../../../src/ports.ts";
 import { identityOf } from "../../../src/record/record.ts";
 import { rawRecord, rawVector } from "../../fakes/classic.ts";
 import { encodeHex } from "../../fakes/hex.ts";
+import { CLASSIC_VECTORS } from "../../vectors/classic_vectors.ts";
 import { ClassicPeer, LocalDaemon } from "./classic.ts";
 import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
 
@@ -21,6 +22,7 @@ const KEYS = {
   "AES-256": "0xf0e1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0f",
 };
 const KEY = KEYS["AES-128"];
+const OF_ANOTHER_KEY = CLASSIC_VECTORS.find(({ note }) => note.startsWith("256 bits"))!.frame;
 const HELD = ["ESP with AES-128", "AH transport", "flow out, use"];
 const put = (name: string): KernelChange => ({ kind: "put", record: rawRecord(name) });
 
@@ -186,7 +188,8 @@ test("sasyncd as master meets an original that is master too, and does not make 
 
 for (
   const [what, command, pattern] of [
-    ["a wrong hash", `frame 0 20 ${"00".repeat(16)}`, /sends a frame with 20 bytes of padding in 16/],
+    ["a wrong hash", `raw ${OF_ANOTHER_KEY}`, /sends a frame with a wrong hash/],
+    ["too much padding", `frame 0 20 ${"00".repeat(16)}`, /sends a frame with 20 bytes of padding in 16/],
     ["an unknown type", `frame 7 4 ${"00".repeat(16)}`, /sends a frame of type 7/],
     ["a length that is too great", "raw 0000103c", /sends a frame of 4156 bytes/],
     ["a length that is too small", "raw 00000010", /sends a frame of 16 bytes/],
@@ -218,6 +221,18 @@ test("sasyncd survives a reset in the middle of a frame", async (place) => {
   await daemon.waitFor(/synchronised with/, 2);
   assertEquals((await daemon.end("SIGTERM")).code, 0);
   assertEquals(await peer.end(), 0);
+});
+
+test("two processes of sasyncd speak classic with each other, and end in order", async (place) => {
+  const slave = startSlave(place);
+  const file = `${place.folder}/master.conf`;
+  const text = configuration(place, "master").replace(D, "x").replace(P, D).replace("x", P);
+  Deno.writeTextFileSync(file, text, { mode: 0o600 });
+  const master = new Daemon(file);
+  await slave.waitFor(/synchronised with 127.0.0.1: 0 records/);
+  const [first, second] = [await master.end("SIGTERM"), await slave.end("SIGTERM")];
+  assertEquals([first.code, second.code], [0, 0]);
+  for (const { log } of [master, slave]) assertEquals(log.match(/sends|broken|fault/g), null, log);
 });
 
 test("sasyncd with another key is refused by name", async (place) => {
