@@ -31,7 +31,7 @@ SADB = ("RESERVED GETSPI UPDATE ADD DELETE GET ACQUIRE REGISTER EXPIRE FLUSH DUM
         "X_ADDFLOW X_DELFLOW X_GRPSPIS X_ASKPOLICY X_SPDDUMP").split()
 NOT_SENT = {"GETSPI", "GET", "DUMP", "ACQUIRE", "REGISTER", "X_ASKPOLICY", "X_PROMISC"}
 
-libcrypto = ctypes.CDLL(ctypes.util.find_library("crypto"))
+libcrypto = ctypes.CDLL(ctypes.util.find_library("crypto") or "libcrypto.so.3")
 libcrypto.EVP_CIPHER_CTX_new.restype = ctypes.c_void_p
 
 
