@@ -8,18 +8,27 @@ import { isEqualProgress, type Progress } from "../record/progress.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
 import { PROTOCOL } from "../record/sa.ts";
 import type { Message } from "../wire/native/message.ts";
-import { birthOf, entryOf, type Mirror } from "./mirror.ts";
+import { birthOf, entryOf, type Mirror, type MirrorEntry } from "./mirror.ts";
 import { Outbox } from "./outbox.ts";
+
+/** Deletions that are remembered. */
+const MOST_GONE = 10_000;
 
 /** Mirror and outboxes of a master. */
 export class Master {
   readonly #outboxes = new Map<string, Outbox>();
   /** Peers that asked for a snapshot while there was none to give. */
   readonly #asked = new Set<string>();
+  /** What was made in the own kernel since this node is master, by the peer that has not acknowledged it yet. */
+  readonly #unsaid: ReadonlyMap<string, Set<string>>;
+  /** What was deleted lately: who offers it has not heard of that. */
+  readonly #gone = new Set<string>();
   /** Outboxes begin their numbers here: an acknowledgement for an earlier one may still be on its way. */
   #lastChange = 0;
 
-  constructor(readonly mirror: Mirror, private readonly flushIsSent: boolean) {}
+  constructor(readonly mirror: Mirror, private readonly flushIsSent: boolean, peers: readonly string[]) {
+    this.#unsaid = new Map(peers.map((peer) => [peer, new Set()]));
+  }
 
   /** A slave asks for everything. `epoch`: undefined while the mirror is not complete yet. */
   join(peer: string, epoch: number | undefined): void {
@@ -43,6 +52,26 @@ export class Master {
     this.#lastChange = Math.max(this.#lastChange, this.#outboxes.get(peer)?.lastChange ?? 0);
     this.#outboxes.delete(peer);
     this.#asked.delete(peer);
+  }
+
+  /** Somebody has made this record here: no peer knows of it before it has acknowledged it. */
+  bore(key: string): void {
+    if (this.mirror.get(key) !== undefined) { for (const keys of this.#unsaid.values()) keys.add(key); }
+  }
+
+  /** Another node is master: what was born here, is there still, and was never said to it. Asked once. */
+  takeUnsaid(peer: string): MirrorEntry[] {
+    const keys = [...this.#unsaid.get(peer) ?? []];
+    for (const others of this.#unsaid.values()) others.clear();
+    return keys.map((key) => this.mirror.get(key)).filter((entry) => entry !== undefined);
+  }
+
+  /** A peer has everything up to this change. @returns false for a number never sent; undefined without an outbox. */
+  ack(peer: string, change: number): boolean | undefined {
+    const outbox = this.#outboxes.get(peer);
+    const isKnown = outbox?.ack(change);
+    if (outbox?.lagChanges === 0) this.#unsaid.get(peer)?.clear();
+    return isKnown;
   }
 
   /** No master any more. */
@@ -71,6 +100,7 @@ export class Master {
     identity = identityOf(record),
   ): void {
     const before = this.mirror.get(identity.key);
+    this.#gone.delete(identity.key);
     if (before !== undefined && !created && equalBytes(before.content, content)) {
       this.recount(record, nowMs, identity.key);
       return;
@@ -110,13 +140,13 @@ export class Master {
 
   /** The kernel does not hold it any more, or it has become local. */
   forget(key: string): void {
-    const entry = this.mirror.delete(key);
+    const entry = this.#drop(key);
     if (entry !== undefined) this.touch(entry.identity);
   }
 
   /** A kernel flush took these away. */
   flushed(kind: "sa" | "policy", selector: number, keys: readonly string[]): void {
-    for (const key of keys) this.mirror.delete(key);
+    for (const key of keys) this.#drop(key);
     if (!this.flushIsSent) return;
     for (const outbox of this.#outboxes.values()) {
       outbox.flush(kind, selector, (id) => covers(kind, selector, id));
@@ -125,6 +155,21 @@ export class Master {
     for (const { identity } of this.mirror.values()) {
       if (covers(kind, selector, identity)) this.touch(identity);
     }
+  }
+
+  /** Whether this record was here and is there no more. */
+  isGone(key: string): boolean {
+    return this.#gone.has(key);
+  }
+
+  #drop(key: string): MirrorEntry | undefined {
+    for (const unsaid of this.#unsaid.values()) unsaid.delete(key);
+    this.#gone.delete(key);
+    this.#gone.add(key); // as the latest
+    if (this.#gone.size > MOST_GONE) {
+      for (const oldest of this.#gone.keys().take(1)) this.#gone.delete(oldest);
+    }
+    return this.mirror.delete(key);
   }
 
   /** Every slave has to be told the latest state. */

@@ -123,6 +123,11 @@ export class Membership {
     return best?.peer ?? latestEpochless;
   }
 
+  /** Whether this peer's data is never taken. */
+  isSlaveOnly(peer: string): boolean {
+    return this.#members.get(peer)?.slaveOnly === true;
+  }
+
   /** Members stand in the order in which they became master. */
   #putLast(peer: string, member: Member): void {
     this.#members.delete(peer);

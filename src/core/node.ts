@@ -5,11 +5,11 @@
  */
 
 import { decodeIdentity, decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
-import type { IpsecRecord } from "../record/record.ts";
+import { identityOf, type IpsecRecord } from "../record/record.ts";
 import type { Address, Prefix } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Advance, Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
-import type { Message } from "../wire/native/message.ts";
+import type { Change, Message, Put } from "../wire/native/message.ts";
 import { Demotion } from "./demotion.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
@@ -19,9 +19,9 @@ import { Inventory, type Item } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Master } from "./master.ts";
 import { Membership } from "./membership.ts";
-import { Mirror } from "./mirror.ts";
+import { entryOf, Mirror, volatileOf } from "./mirror.ts";
 import { OwnKernel } from "./own_kernel.ts";
-import type { Ownership } from "./ownership.ts";
+import { isShared, type Ownership } from "./ownership.ts";
 import type { Step } from "./plan.ts";
 import { ApplyQueue } from "./queue.ts";
 
@@ -67,7 +67,7 @@ export class Node {
   constructor(readonly settings: NodeSettings) {
     this.membership = new Membership(settings.nodeId, settings.peers);
     this.#guard = new GuardBook(settings.sharedPrefixes);
-    this.#master = new Master(this.mirror, settings.flushMode !== "never");
+    this.#master = new Master(this.mirror, settings.flushMode !== "never", settings.peers);
     this.#follower = new Follower(
       { ...settings, sweep: settings.flushMode === "startup" },
       this.mirror,
@@ -119,7 +119,7 @@ export class Node {
     }
     this.tick(nowMs);
     this.#announce();
-    this.#refollow();
+    this.#refollow(nowMs);
   }
 
   /** Time goes by; call it at least every second, and after every wait. */
@@ -144,7 +144,7 @@ export class Node {
     this.membership.leave(peer);
     this.#master.leave(peer);
     if (this.membership.refresh()) this.#announce();
-    this.#refollow();
+    this.#refollow(nowMs);
     this.tick(nowMs);
   }
 
@@ -156,7 +156,7 @@ export class Node {
       case "want":
         return this.#want(peer, message.identities);
       case "ack":
-        if (this.#master.outbox(peer)?.ack(message.change) === false) {
+        if (this.#master.ack(peer, message.change) === false) {
           this.#effects.close(peer, `acknowledges change ${message.change}, which was never sent`);
         }
         return;
@@ -166,21 +166,28 @@ export class Node {
         this.#effects.log("error", `${peer} refused ${what}: ${message.reason}`, `${peer} ${message.reason}`);
         return;
       }
+      case "put":
+        if (this.membership.role === "MASTER" && !this.membership.isSlaveOnly(peer)) {
+          return this.#takeOffer(peer, message, nowMs);
+        }
+        return this.#follow(peer, message, nowMs);
       case "snapshot-begin":
       case "snapshot-end":
       case "list-end":
-      case "put":
       case "delete":
       case "flush":
-        if (peer !== this.#follower.master) this.#bump("changes dropped");
-        this.#follower.take(peer, message, nowMs);
-        this.#follower.acknowledge();
-        return;
+        return this.#follow(peer, message, nowMs);
       case "counters":
         return this.#follower.count(peer, message, nowMs);
       default:
         this.#bump(`ignored ${message.type}`);
     }
+  }
+
+  #follow(peer: string, change: Change | ListEnd, nowMs: number): void {
+    if (peer !== this.#follower.master) this.#bump("changes dropped");
+    this.#follower.take(peer, change, nowMs);
+    this.#follower.acknowledge();
   }
 
   /** The next data for a peer, at most about `budgetBytes` and never more than its window. */
@@ -215,7 +222,7 @@ export class Node {
   dumped(records: readonly IpsecRecord[], nowMs: number): void {
     if (!this.#kernel.dumped(records, nowMs)) return;
     if (this.membership.acting) this.#master.complete(this.membership.epoch);
-    this.#refollow();
+    this.#refollow(nowMs);
   }
 
   /** The peer is alive. */
@@ -291,7 +298,7 @@ export class Node {
       this.#effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
     }
     if (state.role === "MASTER") this.#master.leave(peer);
-    this.#refollow();
+    this.#refollow(nowMs);
     this.tick(nowMs);
   }
 
@@ -307,7 +314,7 @@ export class Node {
   }
 
   /** Asks the followed master for everything when it, its epoch or its session is another than before. */
-  #refollow(): void {
+  #refollow(nowMs: number): void {
     const peer = this.#kernel.known ? this.membership.followed : undefined;
     const session = peer === undefined ? "" : `${peer} ${this.#sessions.get(peer)} ${this.membership.epoch}`;
     if (session === this.#followedSession) return;
@@ -315,7 +322,40 @@ export class Node {
     if (peer !== undefined) {
       this.#effects.log("state", `following ${peer} in epoch ${this.membership.epoch}`);
     }
+    if (peer !== undefined) this.#offer(peer, nowMs);
     this.#follower.follow(peer);
+  }
+
+  /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
+  #offer(peer: string, nowMs: number): void {
+    for (const entry of this.#master.takeUnsaid(peer)) {
+      const { identity: { kind }, rank, content } = entry;
+      const volatile = volatileOf(entry, nowMs);
+      this.#effects.send(peer, { type: "put", change: 0, kind, rank, content, volatile });
+    }
+  }
+
+  /**
+   * A node that was master says what it has: what it offers after it stepped down, and what was on its way when this
+   * node took over. It may add what is not known here, and change nothing.
+   */
+  #takeOffer(peer: string, put: Put, nowMs: number): void {
+    this.#effects.send(peer, { type: "ack", change: put.change });
+    const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
+    const identity = identityOf(record);
+    const { key } = identity;
+    const isKnown = this.mirror.get(key) !== undefined || this.inventory.get(key) !== undefined;
+    if (
+      isKnown || this.#master.isGone(key) || refusal !== undefined ||
+      !isShared(record, this.settings.ownership)
+    ) {
+      return this.#bump("offers refused");
+    }
+    this.#bump("offers taken");
+    this.mirror.set(entryOf(record, put.content, this.mirror.nextRank(), nowMs, identity));
+    this.#guard.set(key, record);
+    this.#queue.add(identity);
+    this.#master.touch(identity);
   }
 
   #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {

@@ -123,6 +123,7 @@ export class OwnKernel {
   #changed(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
     this.touched(identity.key);
     this.#learn(identity, record, created, nowMs);
+    if (created && this.#isMaster) this.parts.master.bore(identity.key);
   }
 
   #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {

@@ -12,7 +12,7 @@ import { policy, sa } from "./support.ts";
 
 /** A master whose slave "s" has been told everything. */
 function master({ flushIsSent = true, records = [] as IpsecRecord[] } = {}): Master {
-  const one = new Master(new Mirror(), flushIsSent);
+  const one = new Master(new Mirror(), flushIsSent, ["s", "a"]);
   for (const record of records) one.learn(record, encodeContent(record), true, 0);
   one.join("s", 1);
   one.collect("s", 0, 1 << 20);
@@ -28,7 +28,7 @@ const learn = (one: Master, record: IpsecRecord, created: boolean) =>
   one.learn(record, encodeContent(record), created, 5000);
 
 Deno.test("Master.join() gives a snapshot, or keeps the wish until the mirror is complete", () => {
-  const one = new Master(new Mirror(), true);
+  const one = new Master(new Mirror(), true, ["s", "a"]);
   learn(one, sa(1), true);
   one.join("a", undefined);
   assertEquals([told(one, "a"), one.outbox("a")], [[], undefined]);

@@ -352,12 +352,34 @@ Deno.test("Node.setRole() raises the epoch at a takeover and tells the peers", (
   assert(host.logs.includes("SLAVE -> MASTER: test"));
 });
 
-Deno.test("Node.setRole() takes nothing from the old master after a takeover", () => {
-  const host = slave([sa(1)]);
+Deno.test("Node.setRole() takes from the old master, after a takeover, only what is new", () => {
+  const host = slave([sa(1), sa(3)]);
   host.node.setRole("MASTER", "test", host.clock.nowMs);
-  hear(host, put(sa(2), 9), gone(sa(1), 10));
   host.turn();
-  assertEquals([host.holds(), mirrorOfNode(host.node)], [["sa 1"], [recordKey(sa(1))]]);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(3).sa });
+  host.turn();
+  hear(host, put(sa(2), 9), gone(sa(1), 10), put(sa(1, { reqid: 9 }), 11), put(sa(3), 12));
+  host.turn();
+  assertEquals(host.holds(), ["sa 1", "sa 2"]);
+  assertEquals(mirrorOfNode(host.node), [recordKey(sa(1)), recordKey(sa(2))]);
+  assertEquals([host.node.counters["offers taken"], host.node.counters["offers refused"]], [1, 2]);
+});
+
+Deno.test("Node.setRole() to SLAVE offers the new master what it was not told", () => {
+  const host = lone("MASTER", [sa(1)], ["p"]);
+  hear(host, stateOf("SLAVE", 0), { type: "want", identities: [] });
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.turn();
+  assertEquals(collect(host), ["snapshot-begin", "put", "put", "snapshot-end"]);
+  hear(host, { type: "ack", change: 4 });
+  host.kernel.disturb({ kind: "put", record: sa(3) });
+  host.turn();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  host.takeSent();
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  host.turn();
+  const sent = host.takeSent();
+  assertEquals(types(sent).filter((type) => type !== "state"), ["put", "want"]);
 });
 
 Deno.test("Node.setRole() still does the old master's new records and deletions, but no updates", () => {
