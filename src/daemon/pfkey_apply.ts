@@ -5,7 +5,8 @@ import type { Dialect, Request, Surroundings } from "../pfkey/dialect.ts";
 import type { PfkeyMessage } from "../pfkey/message.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
 import type { SaIdentity } from "../record/sa.ts";
-import type { PfkeyChannel } from "./pfkey_channel.ts";
+import { HiddenPolicies } from "./hidden_policies.ts";
+import type { PfkeyAnswer, PfkeyChannel } from "./pfkey_channel.ts";
 import type { PfkeyMemory } from "./pfkey_memory.ts";
 
 const DONE: KernelResult = { ok: true };
@@ -18,6 +19,7 @@ interface Failure {
 
 export class PfkeyApply {
   readonly #dialect: Dialect;
+  readonly #hidden = new HiddenPolicies();
 
   constructor(readonly channel: PfkeyChannel, readonly memory: PfkeyMemory) {
     this.#dialect = channel.dialect;
@@ -26,8 +28,20 @@ export class PfkeyApply {
   /** Does the changes in their order, one result for each. @throws {SyscallError} when the socket is broken. */
   apply(changes: readonly KernelChange[], surroundings: Surroundings): KernelResult[] {
     const results = changes.map((change) => this.#change(change, surroundings));
+    this.#deleteHidden(surroundings);
     this.channel.drain();
     return results;
+  }
+
+  /** A whole dump has shown these records, by key. */
+  dumped(keys: ReadonlySet<string>): void {
+    this.#hidden.dumped(keys);
+  }
+
+  #deleteHidden(surroundings: Surroundings): void {
+    for (let ids = this.#hidden.takeTries(); ids.length > 0; ids = this.#hidden.takeTries()) {
+      for (const id of ids) this.#change({ kind: "delete-policy", id }, surroundings);
+    }
   }
 
   #change(change: KernelChange, surroundings: Surroundings): KernelResult {
@@ -55,11 +69,19 @@ export class PfkeyApply {
     for (const request of requests) {
       const answer = this.channel.exchange(request);
       if (answer.kind === "lost") return { request, errno: "the kernel's answer was lost" };
+      if (this.#dialect.hidesPolicies === true) this.#noteHidden(change, answer);
       if (answer.kind === "message") {
         if (isOfPolicy(change)) this.#learnPlace(answer.message, surroundings);
       } else if (!request.fine.includes(answer.errno)) return { request, errno: answer.errno };
     }
     return undefined;
+  }
+
+  #noteHidden(change: KernelChange, answer: PfkeyAnswer): void {
+    if (change.kind === "put" && change.record.kind === "policy") this.#hidden.wanted(change.record.policy);
+    if (change.kind !== "delete-policy") return;
+    if (answer.kind === "message") this.#hidden.deleted(change.id);
+    else this.#hidden.missed(change.id);
   }
 
   #learnPlace(answer: PfkeyMessage, surroundings: Surroundings): void {

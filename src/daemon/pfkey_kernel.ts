@@ -141,6 +141,7 @@ export class PfkeyKernel implements KernelIpsec {
     }
     for (const key of unreadable.keys()) found.delete(key);
     const records = this.#memory.completeAll([...found.values()]);
+    this.#apply.dumped(new Set(found.keys()));
     for (const [what, reason] of unreadable) this.#pending.push(...this.#note(what, reason));
     this.#unreadable = unreadable;
     return records;

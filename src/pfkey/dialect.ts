@@ -115,6 +115,8 @@ export interface Dialect {
   readonly platform: Platform;
   /** Requests name an SA by its source too, which the back end then has to remember. */
   readonly namesBySource?: true;
+  /** A policy is not found, and so not deleted, while a narrower one that begins at the same addresses is there. */
+  readonly hidesPolicies?: true;
   /** What has to be sent once so that all events are heard: SADB_REGISTER, SADB_X_PROMISC. */
   readonly subscriptions: readonly Request[];
   readonly dump: DumpSource;

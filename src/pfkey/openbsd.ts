@@ -58,6 +58,7 @@ export function openbsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
     name: "openbsd",
     space: SPACE.OPENBSD,
     platform,
+    hidesPolicies: true,
     subscriptions: [{ type: M.SADB_X_PROMISC, satype: 1, body: new Uint8Array(), fine: [] }],
     dump: { kind: "sysctl", names: [SADB_DUMP_NAME, SPD_DUMP_NAME] },
     messageName: (type) => nameOf(M, type),

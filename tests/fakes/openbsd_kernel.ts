@@ -22,6 +22,7 @@ import {
   exportExpiry,
   exportFlow,
   exportTdb,
+  findFlow,
   type Flow,
   flowKey,
   importFlow,
@@ -270,9 +271,11 @@ export class FakeOpenbsdKernel {
     const { flags } = checkFlow(request, this.platform);
     const extensions = importFlow(request, this.platform);
     const key = flowKey(extensions);
-    const standing = this.flows.get(key);
+    const hidden = this.flows.get(key);
+    const standing = findFlow(this.flows, extensions) === hidden ? hidden : undefined;
     const isStatic = (flags & 1) !== 0;
-    if (standing?.static === true && !isStatic) return this.#answer(true, request);
+    const isRefused = standing === undefined ? hidden !== undefined : standing.static && !isStatic;
+    if (isRefused) return this.#answer(true, request); // and nothing is said of it
     extensions.delete(37);
     this.flows.set(key, { satype: satype || 2, extensions, static: isStatic && standing === undefined });
     return this.#answer(true, request);
@@ -281,10 +284,12 @@ export class FakeOpenbsdKernel {
   #deleteFlow(request: Extensions): Outcome {
     const { order } = this.platform;
     const { flags } = sadbProtocol.read(new Reader(request.get(20)!, "flow type", order));
-    const key = flowKey(importFlow(request, this.platform));
+    const extensions = importFlow(request, this.platform);
+    const key = flowKey(extensions);
     const standing = this.flows.get(key);
-    if (standing?.static === true && (flags & 1) === 0) return this.#answer(true, request);
-    return this.#answer(this.flows.delete(key) || ESRCH, request);
+    if (standing === undefined || findFlow(this.flows, extensions) !== standing) return { errno: ESRCH };
+    if (!standing.static || (flags & 1) !== 0) this.flows.delete(key);
+    return this.#answer(true, request);
   }
 
   #group(satype: number, extensions: Extensions): Outcome {

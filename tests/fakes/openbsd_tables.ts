@@ -80,6 +80,34 @@ export function flowKey(extensions: Map<number, Uint8Array>): string {
   return [extensions.get(20)![5], extensions.get(19)?.[4] ?? 0, ...parts].join(" ");
 }
 
+/**
+ * What the kernel finds when it looks for an entry like this one: the most specific that covers its addresses, which
+ * is another one when a narrower flow begins at the same addresses.
+ */
+export function findFlow(flows: ReadonlyMap<string, Flow>, wanted: Extensions): Flow | undefined {
+  const covering = [...flows.values()].filter(({ extensions }) => covers(extensions, wanted));
+  return covering.toSorted((a, b) => widthOf(b.extensions) - widthOf(a.extensions))[0];
+}
+
+const ENDS = [[21, 17], [22, 18]] as const;
+
+function covers(flow: Extensions, wanted: Extensions): boolean {
+  const [type, other] = [flow.get(20)!, wanted.get(20)!];
+  const proto = flow.get(19)![4];
+  if (type[5] !== other[5] || proto !== 0 && proto !== wanted.get(19)![4]) return false;
+  return ENDS.every(([address, mask]) => {
+    const [mine, bits, theirs] = [flow.get(address)!, flow.get(mask)!, wanted.get(address)!];
+    return mine.length === theirs.length &&
+      mine.every((byte, i) => i < 10 || (theirs[i]! & bits[i]!) === byte);
+  });
+}
+
+/** How many bits a flow looks at. */
+function widthOf(flow: Extensions): number {
+  const bits = ENDS.flatMap(([, mask]) => [...flow.get(mask)!.subarray(10)].map((byte) => byte.toString(2)));
+  return bits.join("").replaceAll("0", "").length + (flow.get(19)![4] === 0 ? 0 : 8);
+}
+
 /** Copies of the extensions, the flow's addresses cut by their masks. */
 export function importFlow(extensions: Extensions, platform: Platform): Map<number, Uint8Array> {
   const copy = new Map<number, Uint8Array>(

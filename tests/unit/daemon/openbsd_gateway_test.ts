@@ -144,6 +144,17 @@ Deno.test("Gateways on OpenBSD follow a flush of everything, and one of all ESP"
   assertEquals(slave.contents(), {});
 });
 
+Deno.test("Gateways on OpenBSD delete flows that hide one another, in whatever order they went", async () => {
+  const world = new World();
+  const nested = [16, 24, 28].map((srcBits) => flow(1, { selector: sampleSelector({ srcBits }), ...BLOCK }));
+  const { master, slave } = pair(world, { held: nested });
+  await world.run(5000);
+  assertEquals(Object.keys(slave.contents()).length, 3);
+  master.iked.request({ type: SADB.SADB_FLUSH, satype: 0, body: new Uint8Array() });
+  await world.run(1000);
+  assertEquals(slave.contents(), {});
+});
+
 Deno.test("Gateways on OpenBSD leave what is local alone, also in a flush", async () => {
   const world = new World();
   const { master, slave } = pair(world, { held: many(8), more: "exclude 203.0.113.0/24" });

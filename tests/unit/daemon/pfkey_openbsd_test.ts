@@ -145,6 +145,37 @@ Deno.test("PfkeyKernel on OpenBSD tells a put that the kernel refuses, by name",
   assertEquals(refused, [{ ok: false, reason: "OpenBSD has no marks" }, { ok: true }]);
 });
 
+/** A flow between the first addresses of 10.1.0.0/16 and 10.2.0.0/16, of these widths. */
+function nested(srcBits: number, dstBits = 16): IpsecRecord {
+  const selector = sampleSelector({ srcBits, dstBits });
+  return flow(0, { selector, ...{ action: ACTION.BLOCK, templates: [] } });
+}
+
+Deno.test("PfkeyKernel on OpenBSD deletes a flow that a narrower one hides as soon as that is gone", () => {
+  const { backEnd, kernel } = machine();
+  const all = [nested(16), nested(24), nested(28), nested(28, 30), flow(1)];
+  apply(backEnd, ...all.map(put));
+  apply(backEnd, remove(nested(16)));
+  assertEquals(kernel.flows.size, 5, "the kernel has not found it");
+  apply(backEnd, remove(nested(24)), remove(nested(28)), remove(nested(28, 30)));
+  assertEquals([...kernel.flows.keys()].length, 1, "nor the others, until the narrowest was gone");
+});
+
+Deno.test("PfkeyKernel on OpenBSD deletes no flow that was put again after it had been hidden", () => {
+  const { backEnd, kernel } = machine();
+  apply(backEnd, put(nested(16)), put(nested(24)), remove(nested(16)), put(nested(16)), remove(nested(24)));
+  assertEquals(kernel.flows.size, 1);
+});
+
+Deno.test("PfkeyKernel on OpenBSD forgets flows that were not there, at the next dump", () => {
+  const { backEnd, kernel } = machine();
+  apply(backEnd, put(flow(1)), remove(flow(2)), remove(flow(3)));
+  dump(backEnd);
+  kernel.requests.length = 0;
+  apply(backEnd, remove(flow(1)));
+  assertEquals(kernel.requests, [SADB.SADB_X_DELFLOW]);
+});
+
 // --- what others do ---
 
 Deno.test("PfkeyKernel on OpenBSD learns keys from the copies of requests", () => {
