@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import {
   ADDRESS,
+  compareTables,
   countKernel,
   eventually,
   kernelLines,
@@ -122,6 +123,15 @@ for (const pair of [...WITH_PFKEY, XFRM]) {
       `add ${V4} esp 0x100 -m tunnel ${KEYS}`,
     );
     assertEquals(answers.map(({ errno }) => errno), [38, 17]); // ENOSYS, EEXIST
+  });
+
+  test(`${name}: what somebody takes from the slave is put back`, async () => {
+    const before = await readKernel(lab.gw2);
+    setkey(lab.gw2, `delete ${V4} esp 0x100`, "spddelete 10.1.0.0/16 10.2.0.0/16 any -P out");
+    await settled();
+    setkey(lab.gw2, "flush any", "spdflush");
+    await settled();
+    assertEquals(compareTables("before", before, "after", await readKernel(lab.gw2)), []);
   });
 
   test(`${name}: flushed`, async () => {
