@@ -65,8 +65,9 @@ export function openbsdDialect(order: ByteOrder = HOST_ORDER): Dialect {
     errnoName: (errno) => errnoName(errno, "bsd"),
     unwrap(message) {
       if (message.type !== M.SADB_X_PROMISC) return copies.complete(message);
-      if (message.body.length > 0) copies.keep(decodeMessage(message.body, platform));
-      return message;
+      if (message.body.length === 0) return message;
+      copies.keep(decodeMessage(message.body, platform));
+      return { ...message, pid: message.seq }; // whose request it is a copy of
     },
     decode: (message, { nowSeconds }) => decode(message, nowSeconds, platform),
     decodeAnswer: (message, { nowSeconds }) => readSa(message, nowSeconds, platform),

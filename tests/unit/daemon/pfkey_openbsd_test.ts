@@ -108,6 +108,7 @@ for (const order of ["little", "big"] as const) {
   Deno.test(`PfkeyKernel on ${order}-endian OpenBSD dumps what it has put, to the bit`, () => {
     const { backEnd } = machine({ order });
     apply(backEnd, ...KINDS.map(put));
+    assertEquals(backEnd.hasEvents, false, "nor are copies of own requests kept");
     assertEquals(contents(dump(backEnd)), contents(KINDS));
     assertEquals(events(backEnd), [], "own changes are no events");
   });
