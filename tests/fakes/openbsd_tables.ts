@@ -113,7 +113,7 @@ export function importFlow(extensions: Extensions, platform: Platform): Map<numb
   const copy = new Map<number, Uint8Array>(
     Array.from(extensions, ([number, bytes]) => [number, bytes.slice()]),
   );
-  for (const [address, mask] of [[21, 17], [22, 18]] as const) {
+  for (const [address, mask] of ENDS) {
     const [bytes, bits] = [copy.get(address)!, copy.get(mask)!];
     for (let i = 10; i < bytes.length; i++) bytes[i]! &= bits[i]!;
   }
