@@ -26,11 +26,13 @@ export const ciphers = new AlgorithmTable("encryption", ENCR, [
   { name: "SADB_X_EALG_CAMELLIACBC", number: 22, id: ENCR.CAMELLIA_CBC },
 ]);
 
-/** Source: sys/net/pfkeyv2.h. AES-GCM with shorter ICVs has numbers there, 18 and 19, but no kernel had it (key.c). */
+/**
+ * Source: sys/net/pfkeyv2.h. AES-GCM with shorter ICVs has numbers there, 18 and 19, but no kernel had it (key.c). With
+ * AES-GMAC, 23, ESP would neither encrypt nor authenticate (esp_init of xform_esp.c): it is not put.
+ */
 export const aeads = new AlgorithmTable("AEAD", ENCR, [
   { name: "SADB_X_EALG_CHACHA20POLY1305", number: 15, id: ENCR.CHACHA20_POLY1305, icvBits: 128 },
   { name: "SADB_X_EALG_AESGCM16", number: 20, id: ENCR.AES_GCM_16, icvBits: 128 },
-  { name: "SADB_X_EALG_AESGMAC", number: 23, id: ENCR.NULL_AUTH_AES_GMAC, icvBits: 128 },
 ]);
 
 /** Source: sys/net/pfkeyv2.h; lengths of ICVs: xform_ah_authsize of sys/netipsec/xform_ah.c. */

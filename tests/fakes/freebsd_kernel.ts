@@ -42,7 +42,6 @@ const EALG: ReadonlyMap<number, readonly number[]> = new Map([
   [13, [20, 28, 36]],
   [15, [36]],
   [20, [20, 28, 36]],
-  [23, [20, 28, 36]],
 ]);
 const AALG: ReadonlyMap<number, readonly number[]> = new Map([
   [3, [20]],

@@ -261,6 +261,7 @@ def freebsd_sas(v, d):
     for name, refused, fields in (
         ("an encryption number that nobody has", "encryption algorithm 99 is not known", dict(encrypt=99)),
         ("AES-GCM with an ICV of 8 bytes", "encryption algorithm 18 is not known", dict(encrypt=18)),
+        ("AES-GMAC", "encryption algorithm 23 is not known", dict(encrypt=23, auth=11)),
         ("an integrity number that nobody has", "integrity algorithm 98 is not known", dict(auth=98)),
         ("null integrity, whose ICV is of unknown length", "integrity algorithm 251 is not known", dict(auth=251)),
         ("no encryption number", "encryption algorithm 0 is not known", dict(encrypt=0)),

@@ -323,6 +323,10 @@ const saRefusals: readonly (readonly [overrides: Partial<Sa>, reason: string])[]
     { aead: { id: ENCR.AES_GCM_8, ...KEY(20), icvBits: 64 } },
     "AEAD AES_GCM_8 cannot be expressed by PF_KEY here",
   ],
+  [
+    { aead: { id: ENCR.NULL_AUTH_AES_GMAC, ...KEY(20), icvBits: 128 } },
+    "AEAD NULL_AUTH_AES_GMAC cannot be expressed",
+  ],
   [{ aead: { id: ENCR.AES_CCM_16, ...KEY(20), icvBits: 128 } }, "AEAD AES_CCM_16 cannot be expressed"],
   [
     { ...bare, encryption: { id: ENCR["3DES"], ...KEY(24) } },
