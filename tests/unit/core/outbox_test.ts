@@ -224,3 +224,38 @@ Deno.test("Outbox.lagMs() is the time that the oldest change has been on its way
   outbox.ack(1);
   assertEquals([outbox.lagMs(1700), outbox.lagChanges], [200, 1]);
 });
+
+Deno.test("Outbox.nextCounters() gives the latest once, without a number and whatever the window", () => {
+  const mirror = mirrorOf(...Array.from({ length: 3000 }, (_, i) => sa(i)));
+  const outbox = new Outbox();
+  outbox.snapshot(mirror, 1);
+  while (outbox.next(mirror, 0, LOTS).length > 0);
+  assertEquals(outbox.ready, false, "the window is full");
+  outbox.count(identityOf(sa(1)));
+  outbox.count(identityOf(sa(1)));
+  assertEquals(outbox.ready, true);
+  const lag = outbox.lagChanges;
+  assertEquals(outbox.nextCounters(mirror, 0, LOTS).map(({ type }) => type), ["counters"]);
+  assertEquals([outbox.nextCounters(mirror, 0, LOTS), outbox.lagChanges], [[], lag]);
+});
+
+Deno.test("Outbox.nextCounters() leaves out what goes with its record, and what is gone", () => {
+  const mirror = mirrorOf(sa(1), sa(2));
+  const outbox = new Outbox();
+  touch(outbox, sa(1));
+  outbox.count(identityOf(sa(1)));
+  outbox.count(identityOf(sa(2)));
+  mirror.delete(recordKey(sa(2)));
+  assertEquals(outbox.nextCounters(mirror, 0, LOTS), []);
+  outbox.count(identityOf(sa(1)));
+  outbox.snapshot(mirror, 1);
+  assertEquals(outbox.nextCounters(mirror, 0, LOTS), []);
+});
+
+Deno.test("Outbox.nextCounters() stops at the budget and goes on", () => {
+  const records = Array.from({ length: 10 }, (_, i) => sa(i));
+  const [mirror, outbox] = [mirrorOf(...records), new Outbox()];
+  for (const record of records) outbox.count(identityOf(record));
+  const first = outbox.nextCounters(mirror, 0, 1).length;
+  assertEquals([first, outbox.nextCounters(mirror, 0, LOTS).length], [1, 9]);
+});

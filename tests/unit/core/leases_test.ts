@@ -1,0 +1,120 @@
+import { assert, assertEquals } from "@std/assert";
+import { LEAST_MARGIN, LINE_RATE } from "../../../src/core/lease.ts";
+import { Leases } from "../../../src/core/leases.ts";
+import type { Mirror } from "../../../src/core/mirror.ts";
+import { recordKey } from "../../../src/record/record.ts";
+import { sampleCounters } from "../../fakes/records.ts";
+import { mirrorOf, policy, sa } from "./support.ts";
+
+const PLACE = { index: 0, nodes: 2 };
+const ONE = recordKey(sa(1));
+const TWO = recordKey(sa(2));
+
+function leasesOf(mirror: Mirror, { canAdvance = true } = {}): Leases {
+  return new Leases(mirror, canAdvance, PLACE);
+}
+
+/** What the kernel is to be moved to, by SPI. */
+function advances(leases: Leases): [spi: number, oseq: bigint, seq: bigint][] {
+  return leases.next(100).map(({ id, progress }) => [id.spi, progress.oseq, progress.seq]);
+}
+
+Deno.test("Leases.leased() starts an SA above what was reported, and leaves policies alone", () => {
+  const leases = leasesOf(mirrorOf());
+  const leased = leases.leased(ONE, sa(1, { counters: sampleCounters({ oseq: 7n }) }));
+  assert(leased.kind === "sa");
+  assertEquals(leased.sa.counters.oseq, 7n + LEAST_MARGIN);
+  const flow = policy("10.2.0.0/16");
+  assertEquals(leases.leased(recordKey(flow), flow), flow);
+});
+
+Deno.test("Leases does nothing for a kernel that takes no counters", () => {
+  const leases = leasesOf(mirrorOf(sa(1)), { canAdvance: false });
+  const record = sa(1);
+  assertEquals(leases.leased(ONE, record), record);
+  leases.report(ONE, sampleCounters({ oseq: 9n, seq: 9n }), true, 0);
+  leases.standing(ONE, 0);
+  leases.heard(0);
+  leases.overtake(true, 60_000);
+  assertEquals(leases.waiting, false);
+});
+
+Deno.test("Leases.report() moves the window at once, the start when half of the lease is used", () => {
+  const mirror = mirrorOf(sa(1));
+  const leases = leasesOf(mirror);
+  leases.report(ONE, sampleCounters({ oseq: 10n, seq: 5n }), true, 1000);
+  assertEquals(advances(leases), [[1, LEAST_MARGIN, 5n]]);
+  leases.done(1);
+  leases.report(ONE, sampleCounters({ oseq: LEAST_MARGIN, seq: 6n }), true, 3_600_000);
+  assertEquals(advances(leases), [[1, 2n * LEAST_MARGIN, 6n]]);
+  assertEquals(mirror.get(ONE)!.counters!.oseq, LEAST_MARGIN, "the mirror has what was reported");
+});
+
+Deno.test("Leases.report() of an SA that is not in the kernel waits for its put", () => {
+  const mirror = mirrorOf(sa(1), policy("10.2.0.0/16"));
+  const leases = leasesOf(mirror);
+  leases.report(ONE, sampleCounters({ oseq: 10n }), false, 0);
+  leases.report(TWO, sampleCounters({ oseq: 10n }), true, 0);
+  leases.report(recordKey(policy("10.2.0.0/16")), sampleCounters({ oseq: 10n }), true, 0);
+  assertEquals([leases.waiting, mirror.get(ONE)!.counters!.oseq], [false, 10n]);
+});
+
+Deno.test("Leases.report() takes nothing back", () => {
+  const mirror = mirrorOf(sa(1, { counters: sampleCounters({ oseq: 100n, seq: 50n }) }));
+  const leases = leasesOf(mirror);
+  leases.report(ONE, sampleCounters({ oseq: 3n, seq: 2n }), true, 0);
+  assertEquals(advances(leases), [[1, 100n + LEAST_MARGIN, 50n]]);
+});
+
+Deno.test("Leases.overtake() leaves leases alone while they are good", () => {
+  const leases = leasesOf(mirrorOf(sa(1)));
+  assertEquals(leases.overtake(false, 5000), { stale: 0, ageMs: 0 });
+  leases.heard(10_000);
+  assertEquals(leases.overtake(false, 12_000), { stale: 0, ageMs: 2000 });
+  assertEquals(leases.waiting, false);
+});
+
+Deno.test("Leases.overtake() adds what may have been sent since, the busiest first", () => {
+  const leases = leasesOf(mirrorOf(sa(1), sa(2)));
+  leases.report(TWO, sampleCounters({ oseq: 1n }), true, 0);
+  leases.report(TWO, sampleCounters({ oseq: 5001n }), true, 1000);
+  leases.done(2);
+  leases.heard(1000);
+  assertEquals(leases.overtake(false, 21_000), { stale: 2, ageMs: 20_000 });
+  const unknown = 3n * 16n * BigInt(LINE_RATE) + 20n * BigInt(LINE_RATE);
+  assertEquals(advances(leases), [
+    [2, 5001n + 3n * LEAST_MARGIN + 20n * 5001n, 0n],
+    [1, unknown > (2n ** 32n - 1n) / 2n ? (2n ** 32n - 1n) / 2n : unknown, 0n],
+  ]);
+});
+
+Deno.test("Leases.overtake() of a node that has just been master starts above who was it meanwhile", () => {
+  const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ oseq: 1000n }) })));
+  leases.steppedDown(0);
+  assertEquals(leases.overtake(false, 500).stale, 1);
+  assert(advances(leases)[0]![1] > 1000n + 2n * LEAST_MARGIN);
+  const followed = leasesOf(mirrorOf(sa(1)));
+  followed.steppedDown(0);
+  followed.caughtUp();
+  followed.heard(400);
+  assertEquals(followed.overtake(false, 500).stale, 0);
+});
+
+Deno.test("Leases.overtake() with `replay strict` closes the window over what may have come", () => {
+  const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ seq: 1000n, bitmap: [1] }) }), sa(2)));
+  leases.heard(0);
+  leases.overtake(true, 100);
+  const [first] = leases.next(1);
+  assertEquals([first!.progress.seq >= 1000n, first!.progress.bitmap], [true, [0xffffffff]]);
+  assertEquals(advances(leases)[1]![2], 0n, "nothing has come on it yet");
+});
+
+Deno.test("Leases.forget() and clear() drop what waits", () => {
+  const leases = leasesOf(mirrorOf(sa(1), sa(2)));
+  leases.standing(ONE, 0);
+  leases.standing(TWO, 0);
+  leases.forget(ONE);
+  assertEquals(advances(leases).map(([spi]) => spi), [2]);
+  leases.clear();
+  assertEquals(leases.waiting, false);
+});
