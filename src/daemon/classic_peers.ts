@@ -300,8 +300,9 @@ export class ClassicPeers {
     this.#end(peer, link, reason);
   }
 
-  /** Ends an open connection in order; any other one is closed. */
+  /** Ends an open connection in order; any other one is closed, if it is not yet. */
   #end(peer: Peer, link: ClassicLink, reason: string): void {
+    if (!peer.links.has(link)) return;
     const { phase } = link;
     if (phase === "open") link.end(this.#now());
     if (phase !== "open" || link.phase === "over") {

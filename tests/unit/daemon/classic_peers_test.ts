@@ -1,7 +1,7 @@
 /** Whole daemons that speak the classic protocol, in virtual time: two of ours, and slaves of both kinds. */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import type { KernelChange, Role, RoleState, RoleTracker } from "../../../src/ports.ts";
+import type { KernelChange, RoleTracker } from "../../../src/ports.ts";
 import { identityOf, type IpsecRecord } from "../../../src/record/record.ts";
 import { ClassicLink } from "../../../src/daemon/classic_link.ts";
 import { HOST_ORDER } from "../../../src/layout/byte_order.ts";
@@ -11,8 +11,9 @@ import type { ClassicMessage, ReceivedMessage } from "../../../src/wire/classic/
 import { rawRecord, rawVector, RECORD_NAMES } from "../../fakes/classic.ts";
 import { contentsOf, FakeDaemon } from "../../fakes/gateways.ts";
 import { openbsdGateway } from "../../fakes/mixed_gateways.ts";
-import type { FakeConnection, FakeListener, FakeNetwork } from "../../fakes/network.ts";
+import type { FakeConnection, FakeListener } from "../../fakes/network.ts";
 import { addr } from "../../fakes/records.ts";
+import { MovedTracker } from "../../fakes/roles.ts";
 import { seededRandom } from "../../fakes/sessions.ts";
 import { World } from "../../fakes/world.ts";
 
@@ -139,33 +140,6 @@ for (const victim of [M, S]) {
   });
 }
 
-/** A tracker that a test moves; it wakes the daemon through a connection in the fake network. */
-class MovedTracker implements RoleTracker {
-  readonly fd: number;
-  readonly #own: FakeConnection;
-  readonly #far: FakeConnection;
-
-  constructor(network: FakeNetwork, private role: Role) {
-    const at = { address: addr("127.0.0.1"), port: network.openFds.length + 1 };
-    const listener = network.listen(at);
-    this.#own = network.connect(at.address, at);
-    this.#own.finishConnect();
-    this.#far = listener.accept()!;
-    listener.close();
-    this.fd = this.#own.fd;
-  }
-
-  move(role: Role): void {
-    this.role = role;
-    this.#far.send(Uint8Array.of(0));
-  }
-
-  look(): RoleState {
-    while (this.#own.receive(1).kind === "data");
-    return { role: this.role, reason: "test" };
-  }
-}
-
 Deno.test("two daemons of ours in classic mode change roles and stay the same", async () => {
   const world = newWorld();
   const trackers = [
@@ -286,6 +260,20 @@ Deno.test("a daemon uses the connection of a peer that has come back without a w
   before.drop();
   await world.run(10);
   assertEquals(stranger.hear(after), ["state SLAVE"]);
+});
+
+Deno.test("a daemon survives a reset that it finds while it answers", async () => {
+  const world = newWorld();
+  const stranger = new Stranger(world);
+  const { log } = daemon(world, M, "slave", S);
+  await world.run(100);
+  const connection = stranger.accept();
+  stranger.say(connection, { type: "state", role: "MASTER" });
+  connection.drop();
+  await world.run(100);
+  assertEquals(log.count(/disconnected, connection closed while sending/), 1);
+  await world.run(10_000);
+  assertEquals(stranger.hear(stranger.accept()), ["state SLAVE"]);
 });
 
 Deno.test("a daemon keeps few connections of one peer", async () => {
