@@ -61,7 +61,7 @@ export const UDP_ENCAP_ESPINUDP = 2;
 /** What one unit of `sadb_sa.replay` stands for: it counts bytes of the bitmap (key.c). */
 export const PACKETS_PER_UNIT = 8;
 
-/** SPIs up to this one are refused (key.c). */
+/** SPIs of ESP and AH up to this one are refused (key.c). */
 export const RESERVED_SPI_MAX = 0xff;
 
 /** CPIs of IPCOMP have 16 bits (key.c). */

@@ -107,7 +107,10 @@ function readDirection(dir: number): number {
   throw new DecodeError(sadbXPolicy.name, `direction ${dir}`);
 }
 
-/** The kernel dates the last use, not the first: it is not told. */
+/**
+ * The kernel dates the last use, not the first: it is not told. Of the limits in a dump it only sets the times, and only
+ * when there is one of age.
+ */
 function readRest(
   id: PolicyIdentity,
   { type, priority, requests }: PolicyExtension,
@@ -115,8 +118,9 @@ function readRest(
   nowSeconds: number,
   platform: Platform,
 ): Policy {
-  const hard = readLimits(extensions, SADB_EXT.SADB_EXT_LIFETIME_HARD, platform);
-  checkLimits(hard);
+  const { addSeconds, useSeconds } = readLimits(extensions, SADB_EXT.SADB_EXT_LIFETIME_HARD, platform);
+  checkLimits({ useSeconds });
+  const hard = addSeconds === undefined ? {} : { addSeconds };
   return {
     ...id,
     action: actionOf(type),

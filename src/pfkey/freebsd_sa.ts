@@ -236,8 +236,9 @@ function checkExpressible(sa: Sa): void {
 function checkName({ protocol, spi, mark, rdomain }: SaIdentity): void {
   if (mark.mask !== 0 || mark.value !== 0) throw new Refusal("FreeBSD has no marks");
   if (rdomain !== 0) throw new Refusal("FreeBSD has no routing domains");
-  if (spi <= RESERVED_SPI_MAX) throw new Refusal(`FreeBSD refuses SPIs up to ${RESERVED_SPI_MAX}`);
-  if (protocol === PROTOCOL.IPCOMP && spi > CPI_MAX) throw new Refusal(`a CPI beyond ${CPI_MAX}`);
+  const isCpi = protocol === PROTOCOL.IPCOMP;
+  if (!isCpi && spi <= RESERVED_SPI_MAX) throw new Refusal(`FreeBSD refuses SPIs up to ${RESERVED_SPI_MAX}`);
+  if (isCpi && spi > CPI_MAX) throw new Refusal(`a CPI beyond ${CPI_MAX}`);
 }
 
 function checkExtras({ careOf, outputMark, interfaceId, tfcPadding, encapsulation }: Sa): void {

@@ -7,7 +7,7 @@ import { SyscallError } from "../../src/errors.ts";
 import type { ByteOrder } from "../../src/layout/byte_order.ts";
 import { Reader } from "../../src/layout/reader.ts";
 import { Writer } from "../../src/layout/writer.ts";
-import { addLifetime, SADB_EXT as EXT, sadbKey, sadbSa } from "../../src/pfkey/extensions.ts";
+import { addLifetime, SADB_EXT as EXT, sadbKey, sadbLifetime, sadbSa } from "../../src/pfkey/extensions.ts";
 import { FREEBSD_EXT as X, sadbXSaReplay } from "../../src/pfkey/freebsd_numbers.ts";
 import { KAME_MESSAGES as SADB, sadbXPolicy, sadbXSa2 } from "../../src/pfkey/kame.ts";
 import {
@@ -189,9 +189,9 @@ export class FakeFreebsd {
     const natt = [X.SADB_X_EXT_NAT_T_TYPE, X.SADB_X_EXT_NAT_T_SPORT, X.SADB_X_EXT_NAT_T_DPORT].filter(has);
     if (natt.length !== 0 && natt.length !== 3) return EINVAL;
     const { spi, encrypt, auth, flags } = this.#saOf(given);
-    if (spi <= 0xff || (flags & ~0xfff) !== 0) return EINVAL;
+    if ((flags & ~0xfff) !== 0) return EINVAL;
     if (satype === IPCOMP) return spi < 0x10000 && auth === 0 && encrypt === 2 ? 0 : EINVAL;
-    return this.#hasKeys(satype, encrypt, auth, given) ? 0 : EINVAL;
+    return spi > 0xff && this.#hasKeys(satype, encrypt, auth, given) ? 0 : EINVAL;
   }
 
   #hasKeys(satype: number, encrypt: number, auth: number, given: Extensions): boolean {
@@ -367,8 +367,7 @@ export class FakeFreebsd {
       const exts = [
         ...ends(policy.given),
         this.#shownPolicy(policy),
-        this.#current(policy.created),
-        this.#hardOf(policy.given),
+        ...this.#shownLimits(policy),
       ];
       from.push(this.#message({ ...message, seq: this.policies.length - 1 - i }, exts, 1));
     }
@@ -384,13 +383,18 @@ export class FakeFreebsd {
     });
   }
 
-  #hardOf(given: Extensions): Bytes {
+  /** Only where there is a limit of age; what is no time is what the kernel's stack held. */
+  #shownLimits({ given, created }: Sp): Bytes[] {
     const hard = given.get(EXT.SADB_EXT_LIFETIME_HARD);
-    if (hard !== undefined) return hard;
+    if (hard === undefined) return [];
+    const { addtime, usetime } = sadbLifetime.read(new Reader(hard, "hard", this.platform.order));
+    if (addtime === 0n) return [];
+    const garbage = { allocations: 0xdeadbeef, bytes: 0xffff8000_12345678n };
     const writer = new ExtensionWriter(this.platform);
-    const none = { allocations: 0, bytes: 0n, addtime: 0n, usetime: 0n };
-    addLifetime(writer, EXT.SADB_EXT_LIFETIME_HARD, none);
-    return writer.finish();
+    const dates = { addtime: BigInt(created), usetime: BigInt(created) };
+    addLifetime(writer, EXT.SADB_EXT_LIFETIME_CURRENT, { ...garbage, ...dates });
+    addLifetime(writer, EXT.SADB_EXT_LIFETIME_HARD, { ...garbage, addtime, usetime });
+    return [writer.finish()];
   }
 
   // --- messages ---

@@ -300,33 +300,33 @@ def freebsd_sas(v, d):
 
 def freebsd_policies(v, d):
     net4, net6 = ("10.1.0.0/16", "10.2.0.0/16"), ("2001:db8:a::/48", "2001:db8:b::/48")
-    current = d.lifetime(E_CURRENT, 0, 0, NOW - 100, 0)
-    hard = d.lifetime(E_HARD)
+    # the kernel sets only the times of these, the other members are what its stack held (key_setdumpsp)
+    current = d.lifetime(E_CURRENT, 0xdeadbeef, 0xffff800012345678, NOW - 100, NOW - 10)
 
     def spd(name, direction, kind=IPSEC, requests=(), nets=net4, proto=255, sport=0, dport=0, priority=0, scope=1,
-            life=(current, hard), **meaning):
+            life=(), **meaning):
         v.add(d, name, d.message(
             SPDDUMP, 0, *d.selector(*nets, proto, sport, dport),
             d.policy(kind, direction, 0x20, *requests, priority=priority, scope=scope), *life, seq=2, pid=4711,
             reserved=1), **meaning)
 
     spd("policy in, ESP tunnel, unique", IN, requests=[d.request(50, TUNNEL, UNIQUE, 7, SRC4, DST4)],
-        record=policy_record(0, *net4, ageSeconds=100, templates=[template(50, 1, SRC4, DST4, 7)]))
+        record=policy_record(0, *net4, templates=[template(50, 1, SRC4, DST4, 7)]))
     spd("policy out, ESP tunnel over IPv6, any SA", OUT, nets=net6, priority=0x80000001,
         requests=[d.request(50, TUNNEL, REQUIRE, 0, SRC6, DST6)],
-        record=policy_record(1, *net6, ageSeconds=100, priority=0x80000001, templates=[template(50, 1, SRC6, DST6)]))
+        record=policy_record(1, *net6, priority=0x80000001, templates=[template(50, 1, SRC6, DST6)]))
     spd("policy out, AH and ESP transport, one TCP port", OUT, proto=6, dport=443,
         requests=[d.request(50, TRANSPORT, USE, 0), d.request(51, TRANSPORT, UNIQUE, 16383)],
-        record=policy_record(1, *net4, ageSeconds=100, protocol=6, dport=443,
+        record=policy_record(1, *net4, protocol=6, dport=443,
                              templates=[template(50, 0, optional=True), template(51, 0, reqid=16383)]))
-    spd("policy that lets through", IN, NONE, record=policy_record(0, *net4, ageSeconds=100))
-    spd("policy that blocks", OUT, DISCARD, record=policy_record(1, *net4, ageSeconds=100, action=1))
+    spd("policy that lets through", IN, NONE, record=policy_record(0, *net4))
+    spd("policy that blocks", OUT, DISCARD, record=policy_record(1, *net4, action=1))
     spd("policy with a limit, used", OUT, requests=[d.request(50, TRANSPORT, UNIQUE, 3)],
-        life=(d.lifetime(E_CURRENT, 0, 0, NOW - 100, NOW - 10), d.lifetime(E_HARD, 0, 0, 3600, 0)),
+        life=(current, d.lifetime(E_HARD, 0xdeadbeef, 0xffff800012345678, 3600, 0)),
         record=policy_record(1, *net4, ageSeconds=100, templates=[template(50, 0, reqid=3)],
                              hard=dict(addSeconds=3600)))
     spd("policy with a limit of idleness", OUT, requests=[d.request(50, TRANSPORT, UNIQUE, 3)],
-        life=(current, d.lifetime(E_HARD, 0, 0, 0, 60)), refused="policy with a limit of use")
+        life=(current, d.lifetime(E_HARD, 0, 0, 3600, 60)), refused="policy with a limit of use")
     spd("policy of a socket", IN, ENTRUST, scope=4, reading="none")
     spd("policy of an interface", IN, requests=[d.request(50, TUNNEL, UNIQUE, 7, SRC4, DST4)], scope=2, priority=3,
         reading="none")
@@ -337,7 +337,7 @@ def freebsd_policies(v, d):
         refused="request of mode 3")
     spd("policy with a request of the default level", OUT, requests=[d.request(50, TRANSPORT, 0, 0)],
         refused="request whose level")
-    spd("policy of a kernel before scopes", IN, NONE, scope=0, record=policy_record(0, *net4, ageSeconds=100))
+    spd("policy of a kernel before scopes", IN, NONE, scope=0, record=policy_record(0, *net4))
 
 
 def freebsd_messages(v, d):

@@ -30,6 +30,7 @@ const SURROUNDINGS = { nowSeconds: TAKEN_SECONDS };
 const GET = 5;
 const DUMP = 10;
 const SPDDUMP = 18;
+const HARD = "3";
 /** SA (state, algorithms that the kernel fills in), SA2 (sequence number), POLICY (number, scope). */
 const NEVER_ALIKE = new Set([1, 18, 19]);
 /** CURRENT, HARD of policies without one, what tells of offload. */
@@ -188,7 +189,10 @@ for (const vector of FREEBSD_VECTORS.filter(({ record, name }) => record && !/be
     const given = extensionsOf(put!, dialect);
     const shown = extensionsOf(decodeHex(vector.hex), dialect);
     for (const [type, extension] of Object.entries(given)) {
-      if (!NEVER_ALIKE.has(Number(type))) assertEquals(extension, shown[Number(type)], `extension ${type}`);
+      const isLimit = type === HARD && vector.head.type === SPDDUMP; // the kernel shows garbage beside the time
+      if (!isLimit && !NEVER_ALIKE.has(Number(type))) {
+        assertEquals(extension, shown[Number(type)], `extension ${type}`);
+      }
     }
     const left = Object.keys(shown).filter((type) => !(type in given));
     assertEquals(left.filter((type) => !ONLY_SHOWN.has(Number(type))), []);
