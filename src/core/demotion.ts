@@ -37,6 +37,8 @@ export interface Situation {
 export class Demotion {
   #demoted = true;
   #reason = "starting";
+  /** Why this node is to be demoted whatever else is true. */
+  #forced: string | undefined;
   /** Nothing has been right yet since the start. */
   #starting = true;
   #startMs: number | undefined;
@@ -48,12 +50,20 @@ export class Demotion {
 
   /** Whether this node is to be demoted. */
   get demoted(): boolean {
-    return this.#demoted;
+    return this.#demoted || this.#forced !== undefined;
   }
 
   /** Why it is, or why it is not any more; for the log. */
   get reason(): string {
-    return this.#reason;
+    return this.#forced ?? this.#reason;
+  }
+
+  /** Demotes this node whatever else is true, also a master, and says why; undefined: no more. */
+  force(reason: string | undefined): void {
+    if (reason === undefined && this.#forced !== undefined && !this.#demoted) {
+      this.#reason = `${this.#forced} is over`;
+    }
+    this.#forced = reason;
   }
 
   /** Time goes by, or something has changed. */

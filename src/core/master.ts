@@ -21,6 +21,8 @@ export class Master {
   readonly #asked = new Set<string>();
   /** What was made in the own kernel since this node is master, by the peer that has not acknowledged it yet. */
   readonly #unsaid: ReadonlyMap<string, Set<string>>;
+  /** What a peer has refused since it asked for everything: the content that it would not take, by key. */
+  readonly #refused = new Map<string, Map<string, Uint8Array>>();
   /** What was deleted lately: who offers it has not heard of that. */
   readonly #gone = new Set<string>();
   /** Outboxes begin their numbers here: an acknowledgement for an earlier one may still be on its way. */
@@ -38,6 +40,7 @@ export class Master {
     }
     const outbox = this.#outboxes.get(peer) ?? new Outbox(this.#lastChange);
     outbox.snapshot(this.mirror, epoch);
+    this.#refused.delete(peer);
     this.#outboxes.set(peer, outbox);
   }
 
@@ -52,6 +55,25 @@ export class Master {
     this.#lastChange = Math.max(this.#lastChange, this.#outboxes.get(peer)?.lastChange ?? 0);
     this.#outboxes.delete(peer);
     this.#asked.delete(peer);
+    this.#refused.delete(peer);
+  }
+
+  /** A peer would not take this record as it is. */
+  refuse(peer: string, key: string): void {
+    const entry = this.mirror.get(key);
+    if (entry === undefined) return;
+    const refused = this.#refused.get(peer) ?? new Map<string, Uint8Array>();
+    this.#refused.set(peer, refused.set(key, entry.content));
+  }
+
+  /** Why a peer could not take over with all that there is; undefined: it could, as far as it has said. */
+  lackOf(peer: string): string | undefined {
+    const outbox = this.#outboxes.get(peer);
+    if (outbox === undefined) return "has not asked for anything yet";
+    if (outbox.lagChanges > 0) return `has still to take ${outbox.lagChanges} changes`;
+    const refused = [...this.#refused.get(peer) ?? []];
+    const count = refused.filter(([key, content]) => this.mirror.get(key)?.content === content).length;
+    return count > 0 ? `has refused ${count} records` : undefined;
   }
 
   /** Somebody has made this record here: no peer knows of it before it has acknowledged it. */

@@ -134,6 +134,16 @@ export class Membership {
     this.#members.set(peer, member);
   }
 
+  /** Whether this peer has a session, may become master here, and says that it is slave; else why not. */
+  obstacle(peer: string): string | undefined {
+    const member = this.#members.get(peer);
+    if (member === undefined) return "is not connected";
+    if (member.slaveOnly) return "is to be slave only";
+    if (member.epochless) return "speaks the classic protocol";
+    const role = member.state?.role;
+    return role === "SLAVE" ? undefined : role === undefined ? "does not say its role yet" : `is ${role}`;
+  }
+
   /** What is known of the peers whose data may be taken. */
   get views(): PeerView[] {
     return this.peerNames.flatMap((name) => {

@@ -15,6 +15,7 @@ import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
 import { Follower, type ListEnd } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
+import { Handover, type HandoverSituation } from "./handover.ts";
 import { Inventory, type Item } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Master } from "./master.ts";
@@ -51,6 +52,7 @@ export class Node {
   readonly inventory = new Inventory();
   readonly membership: Membership;
   readonly demotion = new Demotion();
+  readonly handover = new Handover();
   /** How often what happened, by name. */
   readonly counters: Counters = {};
   readonly #queue = new ApplyQueue();
@@ -116,6 +118,8 @@ export class Node {
     else if (before === "MASTER") {
       this.#master.retire();
       this.#follower.leases.steppedDown(nowMs);
+      this.handover.steppedDown(nowMs);
+      this.#kernel.steppedDown(nowMs);
     }
     this.tick(nowMs);
     this.#announce();
@@ -126,7 +130,16 @@ export class Node {
   tick(nowMs: number): void {
     if (this.membership.tick(nowMs)) this.#raised("started");
     this.#follower.tick(nowMs);
+    this.handover.step(this.#handoverSituation(), nowMs);
+    this.#followHandover(nowMs);
     this.#judgeDemotion(nowMs);
+  }
+
+  /** The operator wants another node to be master. @returns why that cannot begin; undefined: it has begun. */
+  handOver(nowMs: number): string | undefined {
+    const refusal = this.handover.start(this.#handoverSituation(), nowMs);
+    this.#followHandover(nowMs);
+    return refusal;
   }
 
   // --- peers ---
@@ -162,8 +175,10 @@ export class Node {
         return;
       case "refused": {
         this.#bump("refused by peers");
-        const what = describe(decodeIdentity(message.kind, message.identity));
-        this.#effects.log("error", `${peer} refused ${what}: ${message.reason}`, `${peer} ${message.reason}`);
+        const identity = decodeIdentity(message.kind, message.identity);
+        this.#master.refuse(peer, identity.key);
+        const text = `${peer} refused ${describe(identity)}: ${message.reason}`;
+        this.#effects.log("error", text, `${peer} ${message.reason}`);
         return;
       }
       case "put":
@@ -393,6 +408,21 @@ export class Node {
     this.#follower.retire();
     this.#followedSession = "";
     this.#kernel.beginDump();
+  }
+
+  #handoverSituation(): HandoverSituation {
+    const { role, acting, followed, peerNames } = this.membership;
+    const peers = peerNames.map((name) => ({
+      name,
+      live: this.#sessions.has(name),
+      obstacle: () => this.membership.obstacle(name) ?? this.#master.lackOf(name),
+    }));
+    return { role, acting, peers, followed, synced: this.synced };
+  }
+
+  #followHandover(nowMs: number): void {
+    this.demotion.force(this.handover.demotes);
+    this.#kernel.withhold(this.handover.withholds(nowMs));
   }
 
   #judgeDemotion(nowMs: number): void {

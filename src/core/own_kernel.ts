@@ -52,6 +52,8 @@ export class OwnKernel {
   /** The inventory has been compared with the kernel: as slave since the start, as master since the last doubt. */
   known = false;
   #dump: DumpWindow | undefined;
+  /** What has gone from the kernel of a master without being told; undefined: everything is told. */
+  #withheld: Set<string> | undefined;
 
   constructor(private readonly parts: OwnKernelParts) {}
 
@@ -102,6 +104,31 @@ export class OwnKernel {
         this.#bump("resyncs");
         this.parts.effects.log("detail", `comparing with the kernel: ${event.reason}`);
         this.beginDump();
+    }
+  }
+
+  /**
+   * Whether a master keeps to itself what is deleted from its kernel (a handover; DESIGN section 7). At the end what
+   * has not come back is told after all; a slave repairs it anyway.
+   */
+  withhold(isWanted: boolean): void {
+    if (isWanted) this.#withheld ??= new Set();
+    if (isWanted || this.#withheld === undefined) return;
+    const { inventory, master } = this.parts;
+    const gone = [...this.#withheld].filter((key) => inventory.get(key) === undefined);
+    this.#withheld = undefined;
+    if (!this.#isMaster) return;
+    for (const key of gone) {
+      master.forget(key);
+      this.unguard(key);
+    }
+  }
+
+  /** This node is master no more: what was deleted without being told is put back. */
+  steppedDown(nowMs: number): void {
+    for (const key of this.#withheld ?? []) {
+      const entry = this.parts.mirror.get(key);
+      if (entry !== undefined) this.parts.follower.kernelLost(entry.identity, false, nowMs);
     }
   }
 
@@ -172,7 +199,9 @@ export class OwnKernel {
     const item = inventory.delete(key);
     follower.undisplace(key);
     if (!this.#isMaster) follower.kernelLost(identity, expired, nowMs);
-    else if (item !== undefined) master.forget(key); // else refused here: it was never there
+    else if (item === undefined) return this.unguard(key); // refused here: it was never there
+    else if (this.#withheld !== undefined && !expired) this.#withheld.add(key);
+    else master.forget(key);
     this.unguard(key);
   }
 
@@ -184,7 +213,9 @@ export class OwnKernel {
       inventory.delete(key);
       follower.undisplace(key);
     }
-    if (this.#isMaster) {
+    if (this.#isMaster && this.#withheld !== undefined) {
+      for (const { key } of items) this.#withheld.add(key);
+    } else if (this.#isMaster) {
       master.flushed(kind, selector, items.map(({ key }) => key));
     } else for (const { identity } of items) follower.kernelLost(identity, false, nowMs);
     for (const { key } of items) this.unguard(key);
