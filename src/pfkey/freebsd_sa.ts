@@ -172,7 +172,7 @@ export function writeSa(sa: Sa, platform: Platform): Uint8Array {
   addBothLimits(writer, sa);
   addEnds(writer, sa.src, sa.dst);
   addKeys(writer, sa);
-  if (sa.encapsulation !== undefined) addEncapsulation(writer, sa.encapsulation, sa.dst);
+  if (sa.encapsulation !== undefined) addEncapsulation(writer, sa, sa.encapsulation);
   addOpaques(writer, sa.opaque);
   return writer.finish();
 }
@@ -202,16 +202,30 @@ function addBothLimits(writer: ExtensionWriter, { hard, soft }: Sa): void {
   addLimits(writer, SADB_EXT.SADB_EXT_LIFETIME_SOFT, soft);
 }
 
-function addEncapsulation(writer: ExtensionWriter, encapsulation: Encapsulation, dst: Address): void {
-  const { type, srcPort, dstPort, original } = encapsulation;
+function addEncapsulation(writer: ExtensionWriter, sa: Sa, { type, srcPort, dstPort }: Encapsulation): void {
   writer.add(FREEBSD_EXT.SADB_X_EXT_NAT_T_TYPE, (w) => sadbXNatTType.write(w, { type }));
   writer.add(FREEBSD_EXT.SADB_X_EXT_NAT_T_SPORT, (w) => sadbXNatTPort.write(w, { port: srcPort }));
   writer.add(FREEBSD_EXT.SADB_X_EXT_NAT_T_DPORT, (w) => sadbXNatTPort.write(w, { port: dstPort }));
-  if (isAnyAddress(original)) return;
-  if (!isAnyAddress(original.subarray(dst.length))) {
+  const original = originalOf(sa);
+  if (original !== undefined) addHost(writer, FREEBSD_EXT.SADB_X_EXT_NAT_T_OAI, original);
+}
+
+/**
+ * The original address of the initiator, where the kernel has a use for it: for checksums in transport mode, and when
+ * it is another one than the source. In other cases the kernel forgets it.
+ *
+ * @throws {Refusal} for one that the kernel would need and not take.
+ */
+function originalOf({ encapsulation, mode, src }: Sa): Address | undefined {
+  const original = encapsulation?.original;
+  if (original === undefined || isAnyAddress(original) || mode === MODE.TUNNEL) return undefined;
+  const address = original.slice(0, src.length);
+  if (equalBytes(address, src) && isAnyAddress(original.subarray(src.length))) return undefined;
+  if (familyOf(src) !== 4) throw new Refusal("FreeBSD has no original addresses of IPv6");
+  if (!isAnyAddress(original.subarray(src.length))) {
     throw new Refusal("an original address of another family");
   }
-  addHost(writer, FREEBSD_EXT.SADB_X_EXT_NAT_T_OAI, original.slice(0, dst.length));
+  return address;
 }
 
 /** @throws {Refusal} naming what FreeBSD has no place for, or would change in silence. */
@@ -241,14 +255,16 @@ function checkName({ protocol, spi, mark, rdomain }: SaIdentity): void {
   if (isCpi && spi > CPI_MAX) throw new Refusal(`a CPI beyond ${CPI_MAX}`);
 }
 
-function checkExtras({ careOf, outputMark, interfaceId, tfcPadding, encapsulation }: Sa): void {
+function checkExtras({ protocol, careOf, outputMark, interfaceId, tfcPadding, encapsulation }: Sa): void {
   if (careOf !== undefined) throw new Refusal("FreeBSD has no care-of address");
   if (outputMark !== undefined) throw new Refusal("FreeBSD has no output mark");
   if (interfaceId !== 0) throw new Refusal("FreeBSD has no interface id");
   if (tfcPadding !== 0) throw new Refusal("FreeBSD has no TFC padding");
-  if (encapsulation !== undefined && encapsulation.type !== UDP_ENCAP_ESPINUDP) {
-    throw new Refusal(`FreeBSD has no encapsulation ${encapsulation.type}`);
-  }
+  if (encapsulation === undefined) return;
+  const { type, srcPort, dstPort } = encapsulation;
+  if (protocol !== PROTOCOL.ESP) throw new Refusal("encapsulation of other than ESP");
+  if (type !== UDP_ENCAP_ESPINUDP) throw new Refusal(`FreeBSD has no encapsulation ${type}`);
+  if (srcPort === 0 || dstPort === 0) throw new Refusal("encapsulation without a port");
 }
 
 /** An SA of another system that may carry all that its policies let through, or all between its ends. */
@@ -276,8 +292,10 @@ function flagNames(flags: number): string {
 /** The SA as a dump shows it after `writeSa`; the same object where that shows all. */
 export function toldSa(sa: Sa): Sa {
   const integrity = realIntegrity(sa);
+  const encapsulation = toldEncapsulation(sa);
   const isWhole = isNoSelector(sa.selector) && (sa.flags & NEEDLESS_FLAGS) === 0 &&
-    sa.direction === SA_DIRECTION.NONE && integrity === sa.integrity && sa.opaque.every(isOwn);
+    sa.direction === SA_DIRECTION.NONE && integrity === sa.integrity && encapsulation === sa.encapsulation &&
+    sa.opaque.every(isOwn);
   if (isWhole) return sa;
   return {
     ...sa,
@@ -285,6 +303,13 @@ export function toldSa(sa: Sa): Sa {
     flags: sa.flags & ~NEEDLESS_FLAGS,
     direction: SA_DIRECTION.NONE,
     integrity,
+    encapsulation,
     opaque: sa.opaque.filter(isOwn),
   };
+}
+
+function toldEncapsulation(sa: Sa): Encapsulation | undefined {
+  const { encapsulation } = sa;
+  if (encapsulation === undefined || isAnyAddress(encapsulation.original)) return encapsulation;
+  return originalOf(sa) !== undefined ? encapsulation : { ...encapsulation, original: new Uint8Array(16) };
 }

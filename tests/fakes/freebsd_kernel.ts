@@ -34,6 +34,7 @@ const ESP = 3;
 const IPCOMP = 9;
 const TCPSIGNATURE = 11;
 const MATURE = 1;
+const TUNNEL = 2;
 
 /** Bytes of the keys of what is implemented, salt included; encryption, then integrity. */
 const EALG: ReadonlyMap<number, readonly number[]> = new Map([
@@ -264,8 +265,22 @@ export class FakeFreebsd {
       ...ends(given),
       ...some(given, [EXT.SADB_EXT_KEY_AUTH, EXT.SADB_EXT_KEY_ENCRYPT]),
       ...some(given, [X.SADB_X_EXT_NAT_T_TYPE, X.SADB_X_EXT_NAT_T_DPORT, X.SADB_X_EXT_NAT_T_SPORT]),
-      ...some(given, [X.SADB_X_EXT_NAT_T_OAI, X.SADB_X_EXT_NAT_T_OAR]),
+      ...this.#originals(given),
     ];
+  }
+
+  /** In transport mode only, and not when an end is told again. */
+  #originals(given: Extensions): Bytes[] {
+    if (this.#sa2Of(given).mode === TUNNEL) return [];
+    const kept = [
+      [X.SADB_X_EXT_NAT_T_OAI, EXT.SADB_EXT_ADDRESS_SRC],
+      [X.SADB_X_EXT_NAT_T_OAR, EXT.SADB_EXT_ADDRESS_DST],
+    ] as const;
+    return kept.flatMap(([type, end]) => {
+      const original = given.get(type);
+      const isAgain = original && encodeHex(original.subarray(4)) === encodeHex(given.get(end)!.subarray(4));
+      return original === undefined || isAgain ? [] : [original];
+    });
   }
 
   #saOf(given: Extensions) {
@@ -291,11 +306,14 @@ export class FakeFreebsd {
     return this.#extension(EXT.SADB_EXT_SA, (w) => sadbSa.write(w, { ...asked, auth, replay, state }));
   }
 
-  #sa2({ given }: Sav): Bytes {
+  #sa2Of(given: Extensions): { readonly mode: number; readonly reqid: number } {
     const asked = given.get(X.SADB_X_EXT_SA2);
-    const { mode, reqid } = asked === undefined
-      ? { mode: 0, reqid: 0 }
-      : sadbXSa2.read(new Reader(asked, "sa2", this.platform.order));
+    if (asked === undefined) return { mode: 0, reqid: 0 };
+    return sadbXSa2.read(new Reader(asked, "sa2", this.platform.order));
+  }
+
+  #sa2({ given }: Sav): Bytes {
+    const { mode, reqid } = this.#sa2Of(given);
     return this.#extension(X.SADB_X_EXT_SA2, (w) => sadbXSa2.write(w, { mode, reqid, sequence: 0 }));
   }
 

@@ -238,11 +238,11 @@ def freebsd_sas(v, d):
           freebsd_dump(d, 0x101b, 3, 12, key(20), key(16), replay=255),
           record=sa_record(0x101b, reqid=7, ageSeconds=100, replayWindow=2040, **cbc, **sha))
     v.add(d, "NAT-T, limits, use and a sequence number",
-          freebsd_dump(d, 0x101c, 3, 12, key(20), key(16), hard=(9, 1 << 40, 3600, 600), soft=(0, 0, 2880, 0),
+          freebsd_dump(d, 0x101c, 3, 12, key(20), key(16), mode=TRANSPORT, hard=(9, 1 << 40, 3600, 600), soft=(0, 0, 2880, 0),
                        current=(5, 6000, NOW - 50, NOW - 20), sequence=77, state=DYING,
                        natt=(d.natt(4500, 40000)[0], d.natt(4500, 40000)[2], d.natt(4500, 40000)[1],
                              d.address(E_NATT_OAI, "10.9.8.7"))),
-          record=sa_record(0x101c, reqid=7, replayWindow=32, **cbc, **sha, ageSeconds=50, usedSeconds=20,
+          record=sa_record(0x101c, mode=0, reqid=7, replayWindow=32, **cbc, **sha, ageSeconds=50, usedSeconds=20,
                            bytes=6000, packets=5, oseq=77, soft=dict(addSeconds=2880),
                            hard=dict(addSeconds=3600, useSeconds=600, bytes=1 << 40, packets=9),
                            encapsulation=dict(type=2, srcPort=4500, dstPort=40000, original="10.9.8.7")))
@@ -280,8 +280,8 @@ def freebsd_sas(v, d):
     v.add(d, "ESP without integrity", freebsd_dump(d, 0x1055, 0, 12, None, key(16)),
           record=sa_record(0x1055, reqid=7, **cbc, **age))
     v.add(d, "the original address of the responder",
-          freebsd_dump(d, 0x1056, 3, 12, key(20), key(16), natt=(*d.natt(4500, 4500), d.address(E_NATT_OAR, DST4))),
-          record=sa_record(0x1056, reqid=7, **cbc, **sha, **age,
+          freebsd_dump(d, 0x1056, 3, 12, key(20), key(16), mode=TRANSPORT, natt=(*d.natt(4500, 4500), d.address(E_NATT_OAR, DST4))),
+          record=sa_record(0x1056, mode=0, reqid=7, **cbc, **sha, **age,
                            encapsulation=dict(type=2, srcPort=4500, dstPort=4500, original="0.0.0.0"),
                            opaque=[dict(type=24, critical=False, value=ipaddress.ip_address(DST4).packed.hex())]))
     v.add(d, "an extension of a later kernel", freebsd_dump(d, 0x1057, 3, 12, key(20), key(16),

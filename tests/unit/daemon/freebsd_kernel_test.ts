@@ -107,6 +107,23 @@ const KINDS: Readonly<Record<string, IpsecRecord>> = {
   "NAT-T": sa(0x100a, {
     encapsulation: { type: 2, srcPort: 4500, dstPort: 40000, original: new Uint8Array(16) },
   }),
+  "NAT-T with an original address": sa(0x100d, {
+    mode: MODE.TRANSPORT,
+    encapsulation: {
+      type: 2,
+      srcPort: 4500,
+      dstPort: 40000,
+      original: Uint8Array.from({ length: 16 }, (_, i) => i < 4 ? 10 : 0),
+    },
+  }),
+  "NAT-T with an original address that a tunnel does not need": sa(0x100e, {
+    encapsulation: {
+      type: 2,
+      srcPort: 4500,
+      dstPort: 40000,
+      original: Uint8Array.from({ length: 16 }, (_, i) => i < 4 ? 10 : 0),
+    },
+  }),
   "ESN": sa(0x100b, { ...CBC, flags: SA_FLAG.ESN }),
   "what only Linux needs": sa(0x100c, {
     flags: SA_FLAG.AF_UNSPEC | SA_FLAG.LONG_REPLAY,

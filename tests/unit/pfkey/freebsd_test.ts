@@ -291,6 +291,12 @@ const attribute = (space: 1 | 2 | 3, type: number, critical = true) => ({
   value: new Uint8Array([1, 2, 3]),
 });
 
+function udp(original: Uint8Array = new Uint8Array(16)) {
+  const padded = new Uint8Array(16);
+  padded.set(original);
+  return { type: 2, srcPort: 4500, dstPort: 40000, original: padded };
+}
+
 const saRefusals: readonly (readonly [overrides: Partial<Sa>, reason: string])[] = [
   [{ mark: { value: 1, mask: 1 } }, "FreeBSD has no marks"],
   [{ rdomain: 1 }, "FreeBSD has no routing domains"],
@@ -319,8 +325,22 @@ const saRefusals: readonly (readonly [overrides: Partial<Sa>, reason: string])[]
     "FreeBSD has no encapsulation 7",
   ],
   [
-    { encapsulation: { type: 2, srcPort: 1, dstPort: 1, original: new Uint8Array(16).fill(1) } },
+    { mode: MODE.TRANSPORT, encapsulation: udp(new Uint8Array(16).fill(1)) },
     "an original address of another family",
+  ],
+  [
+    {
+      mode: MODE.TRANSPORT,
+      src: addr("2001:db8::1"),
+      dst: addr("2001:db8::2"),
+      encapsulation: udp(addr("2001:db8::3")),
+    },
+    "FreeBSD has no original addresses of IPv6",
+  ],
+  [{ encapsulation: { ...udp(), srcPort: 0 } }, "encapsulation without a port"],
+  [
+    { protocol: PROTOCOL.AH, aead: undefined, integrity: SHA1, encapsulation: udp() },
+    "encapsulation of other than ESP",
   ],
   [{ hard: { packets: 1n << 32n } }, "PF_KEY has no limit of 4294967296 packets"],
   [
@@ -438,6 +458,13 @@ const taken: readonly (readonly [what: string, sa: Partial<Sa>, told: Partial<Sa
   ["a selector for everything", { selector: sampleSelector({ srcBits: 0, dstBits: 0 }) }, {}],
   ["a transport selector for its ends", { mode: MODE.TRANSPORT, selector: sampleSelector(hosts) }, {
     mode: MODE.TRANSPORT,
+  }],
+  ["an original address that a tunnel does not need", { encapsulation: udp(addr("10.9.8.7")) }, {
+    encapsulation: udp(),
+  }],
+  ["an original address that is the source", { mode: MODE.TRANSPORT, encapsulation: udp(SRC) }, {
+    mode: MODE.TRANSPORT,
+    encapsulation: udp(),
   }],
   ["integrity that is none", { ...bare, integrity: { id: AUTH.NONE, ...KEY(0), icvBits: 0 } }, {
     ...bare,
