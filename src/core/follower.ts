@@ -196,6 +196,7 @@ export class Follower {
   refuse(key: string, reason: string, change?: number): void {
     const entry = this.mirror.get(key);
     if (entry === undefined) return;
+    this.#heldBack.delete(key);
     this.#keepOut(entry, reason, change);
     this.#tellRefused(entry, reason);
   }

@@ -672,6 +672,18 @@ Deno.test("Follower forgets what it holds back when it goes, and tells a new mas
   assertEquals(slave.saysShort(), ["refused", "ack 16"]);
 });
 
+Deno.test("Follower does not put what it held back and then refuses for another reason", () => {
+  const slave = new Slave({ takeover: none });
+  slave.follower.follow(MASTER);
+  slave.take(...snapshotOf(mirrorOf(inbound)));
+  slave.follower.refuse(recordKey(inbound), "ENOSYS");
+  slave.take(put(policy("10.2.0.0/16"), 4));
+  assertEquals([slave.work(), slave.mirror.get(recordKey(inbound))?.refused], [
+    ["put policy 10.2.0.0/16"],
+    "ENOSYS",
+  ]);
+});
+
 Deno.test("Follower.retire() leaves what it held back to the master's side", () => {
   const slave = new Slave({ takeover: none }).synced(policy("10.2.0.0/16"));
   slave.take(put(outbound, 10)); // not judged yet
