@@ -136,8 +136,6 @@ class Dialect:
 
 # --- what messages mean, in the words of the portable record ---
 
-NO_LIMITS = dict(soft={}, hard={})
-
 
 def sa_record(spi, src=SRC4, dst=DST4, protocol=50, mode=1, reqid=0, **more):
     return dict(kind="sa", spi=spi, src=src, dst=dst, protocol=protocol, mode=mode, reqid=reqid, **more)
