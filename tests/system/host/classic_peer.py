@@ -108,7 +108,6 @@ class Peer:
         self.snapshots = []    # times at which to look whether to send one
         self.reading = True
         self.messages = [bytes.fromhex(line.split()[0]) for line in open(options.sadb)] if options.sadb else []
-        self.taken = 0
         family = socket.AF_INET6 if ":" in options.listen else socket.AF_INET
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -270,7 +269,6 @@ class Peer:
             else:
                 self.control(CTL_ERROR, 0)
             return
-        self.taken += 1
         if self.options.record:
             with open(self.options.record, "a") as file:
                 file.write(plain.hex() + "\n")

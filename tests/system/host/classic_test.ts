@@ -129,8 +129,7 @@ test("sasyncd as slave asks an original that becomes master for its snapshot", a
 
 test("sasyncd as slave reads the connection that an original has accepted, though it dialled too", async (place) => {
   const peer = startPeer(place, "MASTER", "--wait", "--connect");
-  await peer.waitFor("-- listening", 0);
-  await new Promise((resolve) => setTimeout(resolve, 500)); // it listens before it says so
+  await peer.waitFor("-- listening");
   const daemon = startSlave(place);
   await daemon.waitFor(/connected, classic protocol/);
   await peer.do("");
@@ -162,7 +161,7 @@ test("sasyncd as master of an original that has dialled: snapshot, changes, end"
 
 test("sasyncd as master says everything on the connection that an original has accepted", async (place) => {
   const peer = startPeer(place, "SLAVE", "--wait", "--connect");
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await peer.waitFor("-- listening");
   const daemon = new LocalDaemon(configuration(place, "master"), HELD.map(put));
   await daemon.waitFor(/connected, classic protocol/);
   await peer.do("");
