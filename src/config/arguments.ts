@@ -1,4 +1,7 @@
-/** Reads the command line: `sasyncd [-dnv] [-c config-file]` and `sasyncd genkey`, with getopt(3)'s rules. */
+/**
+ * Reads the command line: `sasyncd [-dnv] [-c config-file]`, `sasyncd genkey`, and `sasyncd handover [-c config-file]`
+ * for the daemon that runs already, with getopt(3)'s rules.
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { DEFAULT_CONFIG_FILE } from "./config.ts";
@@ -17,14 +20,30 @@ export type Invocation =
     readonly file: string;
   }
   | { readonly kind: "genkey" }
+  /** What the running daemon of this configuration is asked to do. */
+  | { readonly kind: "control"; readonly command: ControlCommand; readonly file: string }
   /** `text`, with its newline, goes to stderr. */
   | { readonly kind: "usage"; readonly text: string; readonly exitCode: 1 };
 
-const USAGE = "usage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n";
+/** The commands that go to a running daemon. */
+const CONTROL_COMMANDS = ["handover"] as const;
+
+export type ControlCommand = typeof CONTROL_COMMANDS[number];
+
+const USAGE = "usage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n" +
+  "       sasyncd handover [-c config-file]\n";
 
 /** Reads the arguments, without the program's name. Never throws. */
 export function parseArguments(args: readonly string[]): Invocation {
   if (args.length === 1 && args[0] === "genkey") return { kind: "genkey" };
+  const command = CONTROL_COMMANDS.find((name) => name === args[0]);
+  const run = parseOptions(command === undefined ? args : args.slice(1));
+  if (command === undefined || run.kind !== "run") return run;
+  if (run.debug || run.check || run.verbosity > 0) return usage(`${command} takes no option but -c`);
+  return { kind: "control", command, file: run.file };
+}
+
+function parseOptions(args: readonly string[]): Invocation & { kind: "run" | "usage" } {
   let unknown: string | undefined;
   const { d, n, v, c: files, _: operands } = parseArgs(expandOptions(args), {
     boolean: ["d", "n", "v"],
@@ -60,6 +79,6 @@ function expandOptions(args: readonly string[]): string[] {
   return expanded;
 }
 
-function usage(reason: string): Invocation {
+function usage(reason: string): Invocation & { kind: "usage" } {
   return { kind: "usage", text: `sasyncd: ${reason}\n${USAGE}`, exitCode: 1 };
 }

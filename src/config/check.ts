@@ -93,6 +93,7 @@ function makeConfig(file: string, context: Context): Config {
     sharedKey,
     allowWeakKey: context.allowWeak,
     control: checkControl(context),
+    controlSocket: checkControlSocket(context),
     kernel: checkWord(context, "kernel", KERNELS),
     pfkey: checkPfkey(context),
     shared: checkPrefixes(context, "shared"),
@@ -183,6 +184,12 @@ function checkStrongswan(context: Context, line: number, socket = DEFAULT_VICI_S
 function checkExec(context: Context, line: number, command = ""): IkeChoice {
   accept(context, line, "control exec", commandProblem(command));
   return { daemon: "exec", command: command.trim().split(/\s+/) };
+}
+
+function checkControlSocket(context: Context): string | undefined {
+  const setting = single(context, "control socket");
+  if (setting !== undefined) accept(context, setting.line, "control socket", socketProblem(setting.value));
+  return setting?.value;
 }
 
 /** Each assumption at most once; both may be given. */

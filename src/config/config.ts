@@ -93,6 +93,8 @@ export interface Config {
   readonly sharedKey: SharedKey;
   readonly allowWeakKey: boolean;
   readonly control: IkeChoice;
+  /** Path of the daemon's own control socket; undefined: the system's default. */
+  readonly controlSocket: string | undefined;
   readonly kernel: KernelChoice;
   readonly pfkey: PfkeyAssumptions;
   readonly shared: readonly Prefix[];

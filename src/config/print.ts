@@ -22,6 +22,7 @@ export function printConfig(config: Config): string {
     `# ${printKey(config.sharedKey)}`,
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
     `control ${printControl(config.control)}`,
+    ...(config.controlSocket === undefined ? [] : [`control socket ${config.controlSocket}`]),
     `kernel ${config.kernel}`,
     ...printPfkey(config),
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),

@@ -19,7 +19,8 @@ export type WordKind =
   | "protocol"
   | "replay"
   | "shared"
-  | "exclude";
+  | "exclude"
+  | "control socket";
 
 type Statement =
   | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]

@@ -74,7 +74,11 @@ function parsePort(cursor: Cursor): string | undefined {
   return cursor.option("port") === undefined ? undefined : cursor.operand("the port");
 }
 
+/** `control socket` is the daemon's own, every other word is an IKE daemon, which may have a socket too. */
 function parseControl(cursor: Cursor, line: number): Setting {
+  if (cursor.option("socket") !== undefined) {
+    return { kind: "control socket", line, value: cursor.operand("the path of the socket") };
+  }
   const daemon = cursor.value();
   const hasSocket = daemon === "strongswan" && cursor.option("socket") !== undefined;
   const socket = hasSocket ? cursor.operand("the path of the socket") : undefined;

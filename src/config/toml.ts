@@ -51,6 +51,7 @@ class TomlReader implements ParsedSettings {
       mode: this.#word("mode"),
       skipslave: this.#flag((line) => ({ kind: "mode", line, value: "skipslave" })),
       control: (value, path) => this.#control(value, path),
+      control_socket: this.#word("control socket"),
       kernel: this.#word("kernel"),
       pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),

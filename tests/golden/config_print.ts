@@ -12,6 +12,7 @@ peer gw3.example.org port 501 role slave protocol native sharedkey 0x00010203040
 sharedkey pQ7xLm2Zr9Tb4KwN
 sharedkey weak
 control all
+control socket /run/sasyncd/control
 kernel xfrm
 shared 198.51.100.0/24 shared 2001:db8::/32
 exclude 198.51.100.7
@@ -32,6 +33,7 @@ peer gw3.example.org port 501 role slave protocol native # sharedkey (hidden, 16
 # sharedkey (hidden, 16 bytes, ascii)
 sharedkey weak
 control all
+control socket /run/sasyncd/control
 kernel xfrm
 shared 198.51.100.0/24
 shared 2001:db8::/32

@@ -12,7 +12,8 @@ const run = (options: Partial<Invocation & { kind: "run" }> = {}): Invocation =>
 });
 const usage = (reason: string): Invocation => ({
   kind: "usage",
-  text: `sasyncd: ${reason}\nusage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n`,
+  text:
+    `sasyncd: ${reason}\nusage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n       sasyncd handover [-c config-file]\n`,
   exitCode: 1,
 });
 
@@ -36,6 +37,13 @@ const ROWS: readonly (readonly [args: readonly string[], meaning: Invocation])[]
   [["-cc"], run({ file: "c" })],
   [["-v", "--"], run({ verbosity: 1 })],
   [["genkey"], { kind: "genkey" }],
+  [["handover"], { kind: "control", command: "handover", file: "/etc/sasyncd.conf" }],
+  [["handover", "-cf"], { kind: "control", command: "handover", file: "f" }],
+  [["handover", "-c"], usage("option requires an argument -- c")],
+  [["handover", "-v"], usage("handover takes no option but -c")],
+  [["handover", "-n", "-c", "f"], usage("handover takes no option but -c")],
+  [["handover", "x"], usage("takes no operands")],
+  [["-c", "f", "handover"], usage("takes no operands")],
   [["-c", "a", "-c", "b"], usage("option given twice -- c")],
   [["-c"], usage("option requires an argument -- c")],
   [["-c", ""], usage("option requires an argument -- c")],

@@ -63,6 +63,7 @@ const config: fc.Arbitrary<Config> = fc.record({
       command: fc.array(name).map((words) => ["/sbin/a", ...words]),
     }),
   ),
+  controlSocket: fc.option(name.map((word) => `/run/${word}`), { nil: undefined }),
   protocol,
   kernel: fc.constantFrom(
     ...(["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const),

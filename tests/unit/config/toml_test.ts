@@ -13,6 +13,7 @@ skipslave = true
 sharedkey = "${ASCII_KEY}"
 allow_weak_key = true
 control = "all"
+control_socket = "/run/sasyncd/control"
 kernel = "xfrm"
 protocol = "classic"
 shared = ["198.51.100.0/24", "2001:db8::/32"]
@@ -129,6 +130,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     "5: peer[1].sharedkey: file is missing",
   ],
   ["control = 5", "3: control: must be a table"],
+  ["control_socket = 5", "3: control_socket: must be a string"],
   ['control = { socket = "/run/c" }', "3: control: daemon is missing"],
   ['control = { daemon = "iked", socket = "/run/c" }', "3: control: socket is for strongswan"],
   ['control = { daemon = "all", command = "/a" }', "3: control: command is for exec"],
