@@ -6,6 +6,7 @@ import { printConfig } from "./src/config/print.ts";
 import { formatKey } from "./src/config/shared_key.ts";
 import { AddressTracker } from "./src/daemon/address_tracker.ts";
 import { CarpTracker } from "./src/daemon/carp_tracker.ts";
+import { command } from "./src/daemon/control_client.ts";
 import { makeGateway } from "./src/daemon/daemon.ts";
 import { DEMOTED, FileDemoter } from "./src/daemon/file_demoter.ts";
 import { GroupDemoter } from "./src/daemon/group_demoter.ts";
@@ -19,7 +20,7 @@ import { type Listening, resolveConfig, ResolveError, type Resolver } from "./sr
 import { RuleGuard } from "./src/daemon/guard.ts";
 import { PfkeyKernel } from "./src/daemon/pfkey_kernel.ts";
 import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
-import { ConfigError, KernelReplyError, SyscallError } from "./src/errors.ts";
+import { ConfigError, KernelReplyError, PeerError, SyscallError } from "./src/errors.ts";
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/link/interfaces.ts";
 import { HOST_ORDER } from "./src/layout/byte_order.ts";
 import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "./src/link/route_messages.ts";
@@ -40,6 +41,7 @@ import { openKeySocket } from "./ffi/key_socket.ts";
 import { Keeper, readWill } from "./ffi/keeper.ts";
 import { type Libc, openLibc } from "./ffi/libc.ts";
 import { FfiLocalDoors } from "./ffi/local.ts";
+import { FfiLocalListener } from "./ffi/local_listener.ts";
 import { openNetlink } from "./ffi/netlink.ts";
 import { readOwnedFile } from "./ffi/owned_file.ts";
 import { FfiPoller } from "./ffi/poll.ts";
@@ -97,12 +99,26 @@ async function start(args: string[], background: number | undefined): Promise<vo
   if (invocation.kind === "genkey") return console.log(formatKey(crypto.getRandomValues(new Uint8Array(32))));
   const libc = openLibc();
   const isRoot = effectiveUserId(libc) === 0;
-  if (!invocation.check && !isRoot) return fail("sasyncd: need root privileges");
+  const needsRoot = invocation.kind === "control" || !invocation.check;
+  if (needsRoot && !isRoot) return fail("sasyncd: need root privileges");
   const owner = isRoot ? findAccount(libc, DAEMON_USER)?.uid : effectiveUserId(libc);
   const config = loadConfig(invocation.file, (path) => readOwnedFile(libc, path), owner);
+  if (invocation.kind === "control") return await control(libc, config, invocation.command);
   if (invocation.check) return console.log(printConfig(config).trimEnd());
   if (invocation.debug || background !== undefined) await run(libc, config, invocation, background);
   else await goToBackground(libc, invocation);
+}
+
+/** Has the running daemon do something, and says what comes of it. */
+async function control(libc: Libc, config: Config, name: string): Promise<void> {
+  const stream = new FfiLocalDoors(libc).connect(controlPath(libc, config));
+  const problem = await command(stream, new FfiPoller(libc), name, (text) => console.log(text));
+  if (problem !== undefined) return fail(`sasyncd: ${name}: ${problem}`);
+  console.log(`${name}: done`);
+}
+
+function controlPath(libc: Libc, { controlSocket }: Config): string {
+  return controlSocket ?? (libc.system === "linux" ? "/run/sasyncd.sock" : "/var/run/sasyncd.sock");
 }
 
 /** The first process: starts the second and leaves when that is ready, or has said why it is not. */
@@ -133,6 +149,7 @@ async function run(
   const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
   const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
+  const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
   const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
   const hasGuard = kernel.name !== "memory" && libc.system === "linux";
@@ -156,6 +173,7 @@ async function run(
       log,
       tellHeir: (will) => keeper?.tell("ike", will),
     }),
+    control: controlListener,
     log,
     os: Deno.build.os,
   });
@@ -329,7 +347,9 @@ function writeStderr(line: string): void {
 
 /** Errors with a message for the operator; everything else is a fault of ours and shows its stack. */
 function isExpected(error: unknown): error is Error {
-  return [ConfigError, ResolveError, SyscallError, KernelReplyError].some((kind) => error instanceof kind);
+  return [ConfigError, ResolveError, SyscallError, KernelReplyError, PeerError].some((kind) =>
+    error instanceof kind
+  );
 }
 
 function fail(message: string, code = 1): void {

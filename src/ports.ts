@@ -98,6 +98,19 @@ export interface LocalDoors {
   writeFifo(path: string, bytes: Uint8Array): void;
 }
 
+/** A listening Unix stream socket on the poll. */
+export interface LocalListener {
+  readonly fd: Fd;
+  /**
+   * The next connection, or undefined when none waits.
+   *
+   * @throws {SyscallError} when there are no descriptors, say: the connection goes on waiting.
+   */
+  accept(): ByteStream | undefined;
+  /** Also takes its place in the file system away. */
+  close(): void;
+}
+
 /** A command that was started. */
 export interface RunningCommand {
   /** Exit status, 128 and the number of the signal that has ended it; undefined while it runs. */

@@ -130,14 +130,14 @@ export class Node {
   tick(nowMs: number): void {
     if (this.membership.tick(nowMs)) this.#raised("started");
     this.#follower.tick(nowMs);
-    this.handover.step(this.#handoverSituation(), nowMs);
-    this.#followHandover(nowMs);
+    this.#stepHandover(nowMs);
     this.#judgeDemotion(nowMs);
   }
 
   /** The operator wants another node to be master. @returns why that cannot begin; undefined: it has begun. */
   handOver(nowMs: number): string | undefined {
     const refusal = this.handover.start(this.#handoverSituation(), nowMs);
+    this.#effects.log("state", refusal === undefined ? "handover begins" : `handover refused: ${refusal}`);
     this.#followHandover(nowMs);
     return refusal;
   }
@@ -418,6 +418,16 @@ export class Node {
       obstacle: () => this.membership.obstacle(name) ?? this.#master.lackOf(name),
     }));
     return { role, acting, peers, followed, synced: this.synced };
+  }
+
+  #stepHandover(nowMs: number): void {
+    const { state } = this.handover.result;
+    this.handover.step(this.#handoverSituation(), nowMs);
+    this.#followHandover(nowMs);
+    const { result } = this.handover;
+    if (result.state === state) return;
+    if (result.state === "failed") this.#effects.log("error", `handover failed: ${result.reason}`);
+    else this.#effects.log("state", `handover done: ${this.membership.followed} is master`);
   }
 
   #followHandover(nowMs: number): void {

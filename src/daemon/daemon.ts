@@ -12,6 +12,7 @@ import type {
   IkeControl,
   KernelIpsec,
   Listener,
+  LocalListener,
   Poller,
   Random,
   RoleTracker,
@@ -20,7 +21,9 @@ import type {
 import { equalBytes } from "../record/address.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
 import { AllPeers } from "./all_peers.ts";
+import { ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
+import { handoverCommand } from "./handover_command.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
 import { openClassic } from "./open_classic.ts";
@@ -46,6 +49,8 @@ export interface DaemonPorts {
   readonly demoter?: Demoter;
   /** The IKE daemons that are told whether to act; none when undefined. */
   readonly ike?: readonly IkeControl[];
+  /** The control socket; undefined: there is none. */
+  readonly control?: LocalListener;
   readonly log: Log;
   /** Name of the system, for HELLO. */
   readonly os: string;
@@ -113,6 +118,12 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
   const ike = new IkeOrders((ports.ike ?? []).map((control) => new IkeSwitch(control, log)), clock);
   const repeats = refusals;
+  const canDemote = demoter !== undefined;
+  const handover = handoverCommand({ node, isLocked: config.mode === "master", canDemote });
+  const listener = ports.control;
+  const control = listener === undefined
+    ? undefined
+    : new ControlServer({ listener, clock, commands: { handover } });
   return new Gateway({
     node,
     kernel,
@@ -126,6 +137,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     roles,
     preference,
     ike,
+    control,
   });
 }
 

@@ -21,6 +21,7 @@ import type {
 import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { AllPeers } from "./all_peers.ts";
+import type { ControlServer } from "./control_server.ts";
 import type { IkeOrders } from "./ike_orders.ts";
 
 import type { Preference } from "./preference.ts";
@@ -62,6 +63,8 @@ export interface GatewayOptions {
   /** undefined: there is nothing to demote. */
   readonly preference: Preference | undefined;
   readonly ike: IkeOrders;
+  /** undefined: nobody can ask for anything. */
+  readonly control: ControlServer | undefined;
 }
 
 export class Gateway {
@@ -100,6 +103,7 @@ export class Gateway {
       clock.look();
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
+    this.options.control?.close();
     peers.stop(this.#stopReason);
     this.#survive("take the guard away", () => this.options.guard.set([]));
     this.#survive("leave the demotion behind", () => this.options.preference?.leave());
@@ -126,7 +130,8 @@ export class Gateway {
     this.#continueDump();
     this.#apply();
     node.tick(clock.bootMs());
-    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready));
+    const controlMs = this.options.control?.tick(ready) ?? Infinity;
+    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready), controlMs);
     this.#perform(node.takeEffects());
     this.#demote();
     for (const peer of peers.live()) this.#sendData(peer);
@@ -135,9 +140,10 @@ export class Gateway {
   }
 
   #interests(): Interest[] {
-    const { kernel, peers, roles, ike } = this.options;
+    const { kernel, peers, roles, ike, control } = this.options;
     const own = kernel.fd === undefined ? [] : [{ fd: kernel.fd, read: true, write: false }];
-    return [...roles.interests(), ...own, ...peers.interests(), ...ike.interests];
+    const asking = control?.interests() ?? [];
+    return [...roles.interests(), ...own, ...peers.interests(), ...ike.interests, ...asking];
   }
 
   #timeout(): number {

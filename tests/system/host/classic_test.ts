@@ -66,7 +66,7 @@ function startPeer({ folder, port }: Place, state: string, ...args: string[]): C
 }
 
 function configuration(
-  { port }: Place,
+  { port, folder }: Place,
   mode: "master" | "slave",
   key: string = KEY,
   peerPort = port,
@@ -79,6 +79,7 @@ function configuration(
     "protocol classic",
     "kernel memory openbsd",
     "control none",
+    `control socket ${folder}/${mode}.control`,
     "",
   ].join("\n");
 }

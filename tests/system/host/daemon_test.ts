@@ -3,7 +3,7 @@
  * background, signals, peers that come and go. Needs root, as the program does; in CI it must not be missing.
  */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
 
 const KEY = "000102030405060708090a0b0c0d0e0f";
@@ -42,6 +42,7 @@ function configure({ folder, port }: Place, mode: "master" | "slave", more = `sh
     `peer 127.0.0.${peer} port ${port}`,
     "kernel memory",
     more,
+    `control socket ${folder}/${mode}.control`,
   ];
   Deno.writeTextFileSync(file, text.join("\n"), { mode: 0o600 });
   return file;
@@ -188,6 +189,60 @@ test("sasyncd on a port that is taken exits 1 and says which", async (place) => 
     assertMatch(stderr, new RegExp(`listen on 127\\.0\\.0\\.1.*${place.port}.*EADDRINUSE`));
   }
   assertEquals((await first.end("SIGTERM")).code, 0);
+});
+
+test("sasyncd listens for its own user on the control socket, and takes it away at the end", async (place) => {
+  const file = configure(place, "master");
+  const path = `${place.folder}/master.control`;
+  const modeOf = () => Deno.lstatSync(path).mode! & 0o7777;
+  const daemon = new Daemon(file);
+  await daemon.waitFor(/started/);
+  assertEquals(modeOf(), 0o600);
+  const nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  Deno.chmodSync(place.folder, 0o755);
+  const knock = `import socket; socket.socket(socket.AF_UNIX).connect("${path}")`;
+  assertMatch((await execute("setpriv", ...nobody, "python3", "-c", knock)).stderr, /Permission denied/);
+  assertEquals((await execute("python3", "-c", knock)).code, 0);
+
+  const text = Deno.readTextFileSync(file).replace("127.0.0.1", "127.0.0.3");
+  Deno.writeTextFileSync(file, text);
+  const second = await execute(EXECUTABLE, "-d", "-c", file);
+  assertEquals(second.code, 1);
+  assertMatch(second.stderr, /make the socket ".*master.control", which another daemon has: EADDRINUSE/);
+
+  await daemon.end("SIGKILL");
+  const third = new Daemon(file);
+  await third.waitFor(/started/);
+  assertEquals(modeOf(), 0o600);
+  assertEquals((await third.end("SIGTERM")).code, 0);
+  assertThrows(modeOf, Deno.errors.NotFound);
+});
+
+test("sasyncd leaves alone what is no socket in the place of its control socket", async (place) => {
+  const path = `${place.folder}/master.control`;
+  Deno.writeTextFileSync(path, "precious");
+  const { code, stderr } = await execute(EXECUTABLE, "-d", "-c", configure(place, "master"));
+  assertEquals(code, 1);
+  assertMatch(stderr, /in the place of what is no socket: EEXIST/);
+  assertEquals(Deno.readTextFileSync(path), "precious");
+});
+
+test("sasyncd handover is refused by name, and by nobody", async (place) => {
+  const master = configure(place, "master");
+  const absent = await execute(EXECUTABLE, "handover", "-c", master);
+  assertEquals(absent.code, 1);
+  assertMatch(absent.stderr, /connect to ".*master.control": ENOENT/);
+  const daemons = [new Daemon(master), new Daemon(configure(place, "slave"))];
+  for (const daemon of daemons) await daemon.waitFor(/started/);
+  const locked = await execute(EXECUTABLE, "handover", "-c", master);
+  assertEquals(locked, {
+    code: 1,
+    stdout: "",
+    stderr: "sasyncd: handover: mode master is configured: this node cannot become slave\n",
+  });
+  const slave = await execute(EXECUTABLE, "handover", "-c", `${place.folder}/slave.conf`);
+  assertEquals(slave.stderr, "sasyncd: handover: this node is not master but SLAVE\n");
+  for (const daemon of daemons) assertEquals((await daemon.end("SIGTERM")).code, 0);
 });
 
 test("sasyncd goes to the background when it is ready", async (place) => {

@@ -1,7 +1,7 @@
 /** The compiled daemon, started in a node from the text of a configuration. */
 
 import type { Node } from "./node.ts";
-import { Process, type Usage } from "./process.ts";
+import { type Outcome, Process, type Usage } from "./process.ts";
 import { step } from "./step.ts";
 
 /** What `deno task compile` makes. */
@@ -62,6 +62,12 @@ export class Sasyncd {
 
   get log(): readonly string[] {
     return this.process.lines;
+  }
+
+  /** `sasyncd handover` for this daemon. Returns when it has ended, with what it printed. */
+  async handover({ file = "sasyncd.conf" } = {}): Promise<Outcome> {
+    step(`${this.node.name}: sasyncd handover`);
+    return await this.node.try(EXECUTABLE, "handover", "-c", `${this.node.folder}/${file}`);
   }
 
   /** Waits for a line of the log. @throws {Error} with the end of the log */

@@ -1,0 +1,215 @@
+/**
+ * The control socket: one JSON line for each request, `{"command":"NAME"}`, and JSON lines as answers. Whoever can
+ * connect is trusted to command, but not to be well: input, output, clients and their time are bounded, and nothing is
+ * ever waited for. Used by the gateway, once a turn.
+ */
+
+import { SyscallError } from "../errors.ts";
+import type { ByteStream, Clock, Fd, Interest, LocalListener, Readiness } from "../ports.ts";
+
+/** The longest request. */
+const MOST_INPUT_BYTES = 64 * 1024;
+/** Answers that wait for a client that does not read; beyond that it is dropped. */
+const MOST_OUTPUT_BYTES = 64 * 1024;
+const MOST_CLIENTS = 8;
+/** A client that neither asks nor is being answered for so long is dropped, and so is one that does not read. */
+const PATIENCE_MS = 10_000;
+/** How long to wait when no connection can be accepted. */
+const RETRY_MS = 1000;
+
+/** One line of an answer; that with `ok` is the last. */
+export type Answer =
+  | { readonly progress: string }
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string };
+
+/** A command under way. It goes on when its client is gone. */
+export interface ControlTask {
+  /** What there is to say since the last call; nothing more is asked after an `ok`. */
+  proceed(nowMs: number): readonly Answer[];
+}
+
+/** Begins a command. */
+export type ControlCommand = (nowMs: number) => ControlTask;
+
+export interface ControlServerOptions {
+  readonly listener: LocalListener;
+  readonly clock: Clock;
+  /** By the names that clients use. */
+  readonly commands: Readonly<Record<string, ControlCommand>>;
+}
+
+export class ControlServer {
+  readonly #clients = new Set<Client>();
+  #acceptAtMs = 0;
+
+  constructor(private readonly options: ControlServerOptions) {}
+
+  /** What to wait for. */
+  interests(): Interest[] {
+    const { listener, clock } = this.options;
+    const read = this.#clients.size < MOST_CLIENTS && clock.bootMs() >= this.#acceptAtMs;
+    const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
+    return [...accepting, ...[...this.#clients].map(({ interest }) => interest)];
+  }
+
+  /** Serves who is ready. @returns when it has to be called again at the latest. */
+  tick(ready: ReadonlyMap<Fd, Readiness>): number {
+    const nowMs = this.options.clock.bootMs();
+    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
+    for (const client of this.#clients) {
+      client.serve(ready.get(client.interest.fd), nowMs);
+      if (client.isOver(nowMs)) this.#drop(client);
+    }
+    const dueMs = [...this.#clients].map(({ untilMs }) => untilMs);
+    return Math.min(this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity, ...dueMs);
+  }
+
+  close(): void {
+    for (const client of this.#clients) this.#drop(client);
+    this.options.listener.close();
+  }
+
+  #drop(client: Client): void {
+    this.#clients.delete(client);
+    client.close();
+  }
+
+  #accept(nowMs: number): void {
+    const { listener, commands } = this.options;
+    try {
+      while (this.#clients.size < MOST_CLIENTS) {
+        const stream = listener.accept();
+        if (stream === undefined) return;
+        this.#clients.add(new Client(stream, commands, nowMs));
+      }
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
+    }
+  }
+}
+
+/** One connection. */
+class Client {
+  #input = new Uint8Array(0);
+  #output = new Uint8Array(0);
+  #task: ControlTask | undefined;
+  /** Nothing more is read from it: it has sent its last, or what is no request. */
+  #isDeaf = false;
+  #isBroken = false;
+  /** When it is dropped unless something happens. */
+  untilMs: number;
+
+  constructor(
+    private readonly stream: ByteStream,
+    private readonly commands: Readonly<Record<string, ControlCommand>>,
+    nowMs: number,
+  ) {
+    this.untilMs = nowMs + PATIENCE_MS;
+  }
+
+  get interest(): Interest {
+    const read = !this.#isDeaf && this.#task === undefined;
+    return { fd: this.stream.fd, read, write: this.#output.length > 0 };
+  }
+
+  isOver(nowMs: number): boolean {
+    const isDone = this.#isDeaf && this.#task === undefined && this.#output.length === 0;
+    return this.#isBroken || isDone || nowMs >= this.untilMs;
+  }
+
+  serve(ready: Readiness | undefined, nowMs: number): void {
+    if (ready?.error) this.#isBroken = true; // also when it only hung up: nobody is left to be answered
+    if (ready?.read && !this.#isBroken) this.#receive(nowMs);
+    if (!this.#isBroken) this.#work(nowMs);
+    if (!this.#isBroken) this.#send(nowMs);
+  }
+
+  close(): void {
+    this.stream.close();
+  }
+
+  #receive(nowMs: number): void {
+    const received = this.stream.receive(MOST_INPUT_BYTES + 1 - this.#input.length);
+    if (received.kind === "data") {
+      this.untilMs = nowMs + PATIENCE_MS;
+      this.#input = join(this.#input, received.bytes);
+    } else if (received.kind === "closed") {
+      this.#isDeaf = true;
+      this.#isBroken = received.reason !== "EOF";
+    }
+  }
+
+  /** Goes on with the command under way, and begins the next one. */
+  #work(nowMs: number): void {
+    for (const answer of this.#task?.proceed(nowMs) ?? []) this.#say(answer);
+    if (this.#task !== undefined) this.untilMs = nowMs + PATIENCE_MS;
+    while (this.#task === undefined && this.#takeLine(nowMs));
+  }
+
+  #takeLine(nowMs: number): boolean {
+    const end = this.#input.indexOf(0x0a);
+    if (end < 0) {
+      if (this.#input.length > MOST_INPUT_BYTES) {
+        this.#refuse(`a request has at most ${MOST_INPUT_BYTES} bytes`);
+      } else if (this.#isDeaf && this.#input.length > 0) this.#refuse("the request has no end");
+      return false;
+    }
+    const line = this.#input.subarray(0, end);
+    this.#input = this.#input.slice(end + 1);
+    this.#begin(line, nowMs);
+    return true;
+  }
+
+  #begin(line: Uint8Array, nowMs: number): void {
+    const name = commandOf(line);
+    if (name === undefined) return this.#refuse('a request is one line like {"command":"NAME"}');
+    const command = Object.hasOwn(this.commands, name) ? this.commands[name] : undefined;
+    if (command === undefined) return this.#refuse("there is no such command");
+    this.#task = command(nowMs);
+    for (const answer of this.#task.proceed(nowMs)) this.#say(answer);
+  }
+
+  /** Answers what is no request; nothing after it can be trusted to be one. */
+  #refuse(reason: string): void {
+    this.#say({ ok: false, reason });
+    this.#input = new Uint8Array(0);
+    this.#isDeaf = true;
+  }
+
+  #say(answer: Answer): void {
+    if ("ok" in answer) this.#task = undefined;
+    this.#output = join(this.#output, new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
+    if (this.#output.length > MOST_OUTPUT_BYTES) this.#isBroken = true;
+  }
+
+  #send(nowMs: number): void {
+    if (this.#output.length === 0) return;
+    const sent = this.stream.send(this.#output);
+    if (sent === "closed") this.#isBroken = true;
+    else if (sent > 0) {
+      this.#output = this.#output.slice(sent);
+      this.untilMs = nowMs + PATIENCE_MS;
+    }
+  }
+}
+
+/** The command that a request names; undefined when it is no request. */
+function commandOf(line: Uint8Array): string | undefined {
+  try {
+    const request: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line));
+    const isObject = typeof request === "object" && request !== null && "command" in request;
+    return isObject && typeof request.command === "string" ? request.command : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+function join(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(head.length + tail.length);
+  whole.set(head);
+  whole.set(tail, head.length);
+  return whole;
+}
