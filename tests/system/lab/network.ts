@@ -72,7 +72,7 @@ export class Network {
       "link add inner type dummy",
       "link set inner up",
       `addr add ${ADDRESS.client.inner.v4}/24 dev inner`,
-      `addr add ${ADDRESS.client.inner.v6}/64 dev inner`,
+      `addr add ${ADDRESS.client.inner.v6}/64 dev inner nodad`, // the route below wants it at once
       `route add ${PREFIX.in.v4} via ${ADDRESS.virtual.pub.v4} src ${ADDRESS.client.inner.v4}`,
       `route add ${PREFIX.in.v6} via ${ADDRESS.virtual.pub.v6} src ${ADDRESS.client.inner.v6}`,
     );
