@@ -11,6 +11,8 @@ import type { Libc } from "./libc.ts";
 /** `struct pollfd`: int fd, short events, short revents. */
 const POLLFD_BYTES = 8;
 const LONGEST_TIMEOUT_MS = 0x7fffffff;
+/** Of waits for no time at all, in a row, only one in so many goes through the runtime's event loop, which is dear. */
+const MOST_AT_ONCE = 8;
 
 /** An array of `struct pollfd` that grows; the first entry is the wake descriptor. */
 export class PollSet {
@@ -71,6 +73,7 @@ export class FfiPoller implements Poller {
   readonly #byte = new Uint8Array(1);
   #wakePending = false;
   #waiting = false;
+  #atOnce = 0;
 
   /** @throws {SyscallError} */
   constructor(libc: Libc) {
@@ -82,7 +85,7 @@ export class FfiPoller implements Poller {
   }
 
   /**
-   * Waits as the port says, always through the runtime's event loop, so that signal handlers and timers run also
+   * Waits as the port says, through the runtime's event loop often enough that signal handlers and timers run also
    * when descriptors are ready all the time. An empty answer means time out, woken, or a signal.
    *
    * @throws {SyscallError} when poll fails, or is called while another wait is pending.
@@ -116,9 +119,15 @@ export class FfiPoller implements Poller {
 
   /** poll(2); a signal ends it early. */
   async #poll(count: number, timeoutMs: number): Promise<number> {
+    if (timeoutMs === 0 && ++this.#atOnce < MOST_AT_ONCE) return this.#pollNow(count);
+    this.#atOnce = 0;
     const found = await this.#libc.c.pollNonblocking(this.#set.buffer, BigInt(count), pollTimeout(timeoutMs));
     if (found >= 0) return found;
     // the other thread's errno is out of reach: a poll on this thread says whether it was more than a signal
+    return this.#pollNow(count);
+  }
+
+  #pollNow(count: number): number {
     return this.#libc.check(this.#libc.c.poll(this.#set.buffer, BigInt(count), 0), "poll");
   }
 
