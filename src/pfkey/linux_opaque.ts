@@ -53,14 +53,19 @@ export function addOpaqueAttributes(writer: ExtensionWriter, opaque: readonly Op
   }
 }
 
-/** `struct sadb_x_sec_ctx` → `struct xfrm_user_sec_ctx`: u16 length in bytes, u16 type, then alike. */
+/**
+ * `struct sadb_x_sec_ctx` → `struct xfrm_user_sec_ctx`: u16 length in bytes, u16 type, then alike. Without zeros at its
+ * end: the kernel adds one to whatever context it is given, so that it would grow with each copy.
+ */
 export function contextToXfrm(extension: Uint8Array, { order }: Platform): Uint8Array {
   const reader = new Reader(extension, sadbXSecCtx.name, order);
   const { alg, doi, ctxLen } = sadbXSecCtx.read(reader);
-  const writer = new Writer(order).u16(sadbXSecCtx.size + ctxLen).u16(XFRMA_SEC_CTX).u8(alg).u8(doi).u16(
-    ctxLen,
+  const context = reader.bytes(ctxLen);
+  const bytes = context.findLastIndex((byte) => byte !== 0) + 1;
+  const writer = new Writer(order).u16(sadbXSecCtx.size + bytes).u16(XFRMA_SEC_CTX).u8(alg).u8(doi).u16(
+    bytes,
   );
-  return writer.bytes(reader.bytes(ctxLen)).finish();
+  return writer.bytes(context.subarray(0, bytes)).finish();
 }
 
 /** Adds SADB_X_EXT_SEC_CTX. @throws {Refusal} when the value is no `struct xfrm_user_sec_ctx` with its context. */

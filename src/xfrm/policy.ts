@@ -38,6 +38,7 @@ import {
   addressFromKernel,
   checkFamily,
   checkSelector,
+  contextFromKernel,
   familyFromKernel,
   familyToKernel,
   readMark,
@@ -108,7 +109,7 @@ export function policyIdentity(
     type: readPolicyType(attributes),
     mark: readMark(attributes),
     interfaceId: readU32(attributes, XFRMA_IF_ID),
-    ...(context && { securityContext: context.slice() }),
+    ...(context && { securityContext: contextFromKernel(context) }),
   };
 }
 

@@ -4,7 +4,7 @@ import { DecodeError } from "../errors.ts";
 import type { ValuesOf } from "../layout/layout.ts";
 import { attributeHead, type NetlinkAttributes, writeAttribute } from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
-import type { Writer } from "../layout/writer.ts";
+import { Writer } from "../layout/writer.ts";
 import {
   type Address,
   addressBits,
@@ -28,9 +28,10 @@ import {
   XFRMA_MARK,
   XFRMA_MTIMER_THRESH,
   XFRMA_NAT_KEEPALIVE_INTERVAL,
+  XFRMA_SEC_CTX,
 } from "./constants.ts";
 import { Refusal } from "./refusal.ts";
-import { xfrmMark, type xfrmSelector } from "./structs.ts";
+import { xfrmMark, type xfrmSelector, xfrmUserSecCtx } from "./structs.ts";
 import type { InterfaceNames } from "./surroundings.ts";
 
 type SelectorValues = ValuesOf<typeof xfrmSelector>;
@@ -145,9 +146,24 @@ export function readOpaque(attributes: NetlinkAttributes, known: ReadonlySet<num
   const opaque: OpaqueAttribute[] = [];
   for (const [type, value] of attributes) {
     if (known.has(type)) continue;
-    opaque.push({ space: SPACE.LINUX, type, critical: !NOT_CRITICAL.has(type), value: value.slice() });
+    const kept = type === XFRMA_SEC_CTX ? contextFromKernel(value) : value.slice();
+    opaque.push({ space: SPACE.LINUX, type, critical: !NOT_CRITICAL.has(type), value: kept });
   }
   return opaque.sort((a, b) => a.type - b.type);
+}
+
+/**
+ * XFRMA_SEC_CTX without zeros at its end: the kernel adds one to whatever context it is given, so that it would grow
+ * with each copy (security/selinux/xfrm.c, selinux_xfrm_alloc_user).
+ */
+export function contextFromKernel(value: Uint8Array): Uint8Array {
+  const length = Math.max(value.findLastIndex((byte) => byte !== 0) + 1, xfrmUserSecCtx.size);
+  if (value.length < length) return value.slice();
+  const head = xfrmUserSecCtx.read(new Reader(value.subarray(0, xfrmUserSecCtx.size), xfrmUserSecCtx.name));
+  if (head.ctxLen !== value.length - xfrmUserSecCtx.size) return value.slice();
+  const writer = new Writer();
+  xfrmUserSecCtx.write(writer, { ...head, len: length, ctxLen: length - xfrmUserSecCtx.size });
+  return writer.bytes(value.subarray(xfrmUserSecCtx.size, length)).finish();
 }
 
 /** @throws {Refusal} when one cannot be honoured, or would stand in for a member of the record. */

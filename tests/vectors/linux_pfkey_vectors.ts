@@ -899,7 +899,7 @@ export const LINUX_PFKEY_VECTORS: readonly PfkeyVector[] = [
         {
           "type": 8,
           "critical": true,
-          "value": "0e00080001010600613a623a6300",
+          "value": "0d00080001010500613a623a63",
         },
       ],
     },
@@ -2473,7 +2473,7 @@ export const LINUX_PFKEY_VECTORS: readonly PfkeyVector[] = [
         {
           "type": 8,
           "critical": true,
-          "value": "000e000801010006613a623a6300",
+          "value": "000d000801010005613a623a63",
         },
       ],
     },

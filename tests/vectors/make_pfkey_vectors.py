@@ -464,7 +464,7 @@ def linux_sas(v, d):
     v.add(d, "with a security context", linux_dump(
         d, 0x103d, 3, 12, key(20), key(16), more=(d.ext(E_SEC_CTX, d.pack("BBH", 1, 1, 6) + b"a:b:c\0"),)),
           record=sa_record(0x103d, **cbc, **sha, **age, opaque=[dict(
-              type=8, critical=True, value=(d.pack("HHBBH", 14, 8, 1, 1, 6) + b"a:b:c\0").hex())]))
+              type=8, critical=True, value=(d.pack("HHBBH", 13, 8, 1, 1, 5) + b"a:b:c").hex())]))
 
 
 def linux_policies(v, d):

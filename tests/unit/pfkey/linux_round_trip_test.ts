@@ -102,7 +102,7 @@ const context = {
   space: SPACE.LINUX,
   type: 8,
   critical: true,
-  value: Uint8Array.of(12, 0, 8, 0, 1, 1, 4, 0, 97, 98, 99, 0),
+  value: Uint8Array.of(11, 0, 8, 0, 1, 1, 3, 0, 97, 98, 99),
 };
 
 /** SAs that Linux's PF_KEY can carry. */

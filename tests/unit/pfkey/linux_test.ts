@@ -207,7 +207,7 @@ for (const [cause, expected] of meanings) {
 }
 
 Deno.test("encodePolicy() and encodePolicyId() carry a security context", () => {
-  const securityContext = Uint8Array.of(10, 0, 8, 0, 1, 1, 2, 0, 120, 0);
+  const securityContext = Uint8Array.of(9, 0, 8, 0, 1, 1, 1, 0, 120);
   const policy = samplePolicy({ securityContext });
   for (const body of [encodePolicy(policy, told.platform), encodePolicyId(policy, told.platform)]) {
     const message = { ...decodeMessage(vector("ip xfrm policy delete"), told.platform), body };

@@ -123,8 +123,8 @@ for (
   });
 }
 
-/** SA (state), SA2, PROXY, CURRENT and POLICY (number). */
-const NEVER_ALIKE = new Set([1, 2, 7, 18, 19]);
+/** SA (state), SA2, PROXY, CURRENT, POLICY (number) and SEC_CTX (the kernel adds a zero). */
+const NEVER_ALIKE = new Set([1, 2, 7, 18, 19, 24]);
 /** A reqid that only NETLINK_XFRM can put, and a key of no bits, which is put as such. */
 const NOT_PUT = /out of reach|no extension for its key/;
 

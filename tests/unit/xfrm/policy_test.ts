@@ -132,9 +132,10 @@ Deno.test("decodePolicy() tells the policy of a socket", () => {
 });
 
 Deno.test("decodePolicy() takes a security context for part of the identity and counts offload", () => {
-  const context = Uint8Array.of(10, 0, 8, 0, 1, 1, 2, 0, 120, 0);
+  const context = Uint8Array.of(9, 0, 8, 0, 1, 1, 1, 0, 120);
+  const told = Uint8Array.of(11, 0, 8, 0, 1, 1, 3, 0, 120, 0, 0); // one zero of ip's, one more of the kernel's
   const writer = new Writer().bytes(vector(0));
-  writeAttribute(writer, XFRMA_SEC_CTX, context);
+  writeAttribute(writer, XFRMA_SEC_CTX, told);
   writeAttribute(writer, XFRMA_OFFLOAD_DEV, new Uint8Array(8));
   const reading = decode(writer.finish());
   assert(reading.kind === "policy" && reading.offloaded);
