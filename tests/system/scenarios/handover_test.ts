@@ -1,0 +1,240 @@
+/**
+ * `sasyncd handover` with real parts only: keepalived with a track_file moves the addresses, strongSwan has negotiated
+ * the tunnel, pings and a TCP stream go through it. Then the old master's charon is stopped, which deletes its SAs.
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  ADDRESS,
+  Charon,
+  CLIENT_TUNNEL,
+  delay,
+  eventually,
+  GATEWAY_TUNNEL,
+  guest,
+  Network,
+  type Node,
+  PREFIX,
+  type Process,
+  readKernel,
+  Sasyncd,
+  step,
+  test,
+  waitEqual,
+} from "../lab/mod.ts";
+
+guest({ limitSeconds: 400 });
+
+const { gw1, gw2, virtual, client, server } = ADDRESS;
+const KEY = "0x" + "7c".repeat(32);
+
+/** What keepalived adds while the node is not demoted; more than the difference of the priorities. */
+const WEIGHT = 50;
+const PING_MS = 10;
+const PORT = 7;
+const PYTHON = "/usr/bin/python3";
+
+let lab: Network;
+let keepaliveds: readonly Process[];
+let charon1: Charon;
+let charonClient: Charon;
+let one: Sasyncd;
+let two: Sasyncd;
+let pings: Process;
+let sink: Process;
+let inherited: string[];
+
+const demoteFile = (node: Node) => `${node.folder}/demote`;
+
+function configuration(node: Node): string {
+  const [own, peer] = node === lab.gw1 ? [gw1, gw2] : [gw2, gw1];
+  return [
+    `interface pub address ${virtual.pub.v4}`,
+    `listen on ${own.sync.v4}`,
+    `peer ${peer.sync.v4}`,
+    `sharedkey ${KEY}`,
+    "control strongswan",
+    `demote file ${demoteFile(node)} weight ${WEIGHT}`,
+    "",
+  ].join("\n");
+}
+
+async function startKeepalived(node: Node): Promise<Process> {
+  const file = `${node.folder}/keepalived.conf`;
+  await Deno.writeTextFile(
+    file,
+    `global_defs {
+  vrrp_version 3
+}
+track_file sasyncd {
+  file "${demoteFile(node)}"
+  init_file 0
+}
+vrrp_instance lab {
+  state BACKUP
+  interface pub
+  virtual_router_id 7
+  priority ${node === lab.gw1 ? 120 : 100}
+  advert_int 0.5
+  virtual_ipaddress {
+    ${virtual.pub.v4}/32 dev pub
+    ${virtual.in.v4}/32 dev in
+  }
+  track_file {
+    sasyncd weight 1
+  }
+}
+`,
+  );
+  return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
+}
+
+/** Says now and then how many bytes have come, over the one connection that it takes. */
+const SINK = `
+import socket, time
+listener = socket.create_server(("${server.in.v4}", ${PORT}))
+print(0, flush=True)
+s = listener.accept()[0]
+n, t = 0, 0
+while data := s.recv(65536):
+    n += len(data)
+    if time.monotonic() - t > 0.1:
+        t = time.monotonic()
+        print(n, flush=True)
+`;
+
+const SOURCE = `
+import socket, time
+s = socket.create_connection(("${server.in.v4}", ${PORT}))
+while True:
+    s.sendall(bytes(1000))
+    time.sleep(0.005)
+`;
+
+const answers = () => pings.countLines(/ icmp_seq=\d+ .*time=/);
+const lastAnswer = () =>
+  Number(pings.lines.findLast((line) => / time=/.test(line))?.match(/icmp_seq=(\d+)/)?.[1]);
+const received = () => Number(sink.lines.at(-1) ?? 0);
+const spis = async (node: Node) => (await readKernel(node)).states.map(({ id }) => id).toSorted();
+const says = async (node: Node) => (await Deno.readTextFile(demoteFile(node))).trim();
+
+/** Waits until pings and the stream have gone on. */
+async function trafficGoesOn(): Promise<void> {
+  const [pinged, streamed] = [answers(), received()];
+  await eventually("100 answers to pings", () => answers() >= pinged + 100, 20_000);
+  await eventually("100 kB of the stream", () => received() >= streamed + 100_000, 20_000);
+}
+
+/** Runs `act`. @returns how many pings were lost from before it to after it. */
+async function lostDuring(act: () => Promise<void>): Promise<number> {
+  await trafficGoesOn();
+  const [first, before] = [lastAnswer(), answers()];
+  await act();
+  await trafficGoesOn();
+  return lastAnswer() - first - (answers() - before);
+}
+
+const tunnelOf = (tunnel: typeof CLIENT_TUNNEL, ...[local, remote]: [string, string]) => ({
+  ...tunnel,
+  localNets: [local],
+  remoteNets: [remote],
+  espProposals: "aes256gcm16-esn",
+});
+
+test("a tunnel through gw1, which keepalived has made the master", async () => {
+  lab = await Network.build();
+  keepaliveds = [await startKeepalived(lab.gw1), await startKeepalived(lab.gw2)];
+  const gateway = tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4);
+  charon1 = await Charon.start(lab.gw1, gateway);
+  await Charon.start(lab.gw2, gateway);
+  one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));
+  await one.waitForLog(/-> MASTER/, 30_000);
+  two = await Sasyncd.start(lab.gw2, configuration(lab.gw2));
+  await two.waitForLog(/synchronised with/, 30_000);
+  charonClient = await Charon.start(lab.client, tunnelOf(CLIENT_TUNNEL, PREFIX.inner.v4, PREFIX.in.v4));
+  await charonClient.initiate();
+  await waitEqual(lab.gw1, lab.gw2);
+  inherited = await spis(lab.client);
+  assertEquals(inherited.length, 2);
+
+  sink = lab.server.spawn(PYTHON, "-c", SINK);
+  await sink.waitForLine(/^0$/);
+  lab.client.spawn(PYTHON, "-c", SOURCE);
+  pings = lab.client.spawn("ping", "-i", `${PING_MS / 1000}`, "-I", client.inner.v4, server.in.v4);
+  await trafficGoesOn();
+});
+
+test("sasyncd handover is refused on the slave", async () => {
+  const { code, stdout, stderr } = await two.handover();
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(stderr, "sasyncd: handover: this node is not master but SLAVE\n");
+});
+
+test("sasyncd handover makes gw2 the master, and no tunnel dies", async () => {
+  const startMs = performance.now();
+  const lost = await lostDuring(async () => {
+    const { code, stdout, stderr } = await one.handover();
+    step(stdout.trim().replaceAll("\n", "; "));
+    assertEquals([code, stderr], [0, ""], `${stdout}\n${one.process.tail()}`);
+    assertMatch(stdout, /^demoted this node[^]*is master, and this node has all that it has\n[^]*done\n$/);
+    step(`the handover took ${Math.round(performance.now() - startMs)} ms`);
+  });
+  step(`${lost} pings of ${PING_MS} ms were lost`);
+  await two.waitForLog(/SLAVE -> MASTER/);
+  assertEquals([await says(lab.gw1), await says(lab.gw2)], ["0", `${WEIGHT}`]);
+  await waitEqual(lab.gw2, lab.gw1);
+  assertEquals(await spis(lab.client), inherited);
+});
+
+test("charon of the old master is stopped and deletes its SAs: they are put back, and nothing is lost", async () => {
+  const seen = lab.gw1.spawn("ip", "xfrm", "monitor", "SA");
+  const lost = await lostDuring(async () => {
+    await charon1.stop();
+    await seen.waitForLine(/^Deleted src/);
+    await waitEqual(lab.gw2, lab.gw1);
+  });
+  assertEquals(lost, 0, charon1.process.tail());
+  for (const node of [lab.gw1, lab.gw2, lab.client]) assertEquals(await spis(node), inherited, node.name);
+  assertEquals(charonClient.process.countLines(/received DELETE|deleting/), 0);
+  await seen.end();
+});
+
+test("a handover back, from gw2 to gw1, lifts gw1's demotion", async () => {
+  charon1 = await Charon.start(lab.gw1, tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4));
+  const from = one.log.length;
+  const lost = await lostDuring(async () => {
+    const { code, stdout, stderr } = await two.handover();
+    assertEquals([code, stderr], [0, ""], `${stdout}\n${two.process.tail()}`);
+  });
+  step(`${lost} pings of ${PING_MS} ms were lost`);
+  await one.waitForLog(/SLAVE -> MASTER/, 20_000, from);
+  await eventually("lifted demotion", async () => await says(lab.gw1) === `${WEIGHT}`);
+  assertEquals(await spis(lab.client), inherited);
+});
+
+test("what charon deletes during a handover is told when that has failed, and not before", async () => {
+  for (const keepalived of keepaliveds) await keepalived.end("SIGTERM");
+  const from = one.log.length;
+  await lab.virtualUp(lab.gw1); // and nothing moves it
+  await eventually("master", () => / -> MASTER: /.test(one.log.findLast((line) => / -> /.test(line))!));
+  await waitEqual(lab.gw1, lab.gw2);
+  const handover = one.handover();
+  await one.waitForLog(/handover begins/, 20_000, from);
+  await charon1.stop();
+  await lab.gw1.ip("xfrm state flush", "xfrm policy flush");
+  await delay(3000); // what a deletion would need to be followed
+  assertEquals([await spis(lab.gw1), await spis(lab.gw2)], [[], inherited]);
+  const { code, stderr } = await handover;
+  const why = "this node is still master: the address has not moved";
+  assertEquals([code, stderr], [1, `sasyncd: handover: ${why}\n`]);
+  await waitEqual(lab.gw1, lab.gw2);
+  assertEquals(await spis(lab.gw2), []);
+  assertEquals(await says(lab.gw1), `${WEIGHT}`);
+});
+
+test("the daemons end in order", async () => {
+  for (const daemon of [two, one]) assertEquals(await daemon.stop(), 0);
+  assert(!await exists(lab.gw1), "the control socket is gone");
+});
+
+const exists = async (node: Node) => (await node.try("test", "-e", "/run/sasyncd.sock")).code === 0;
