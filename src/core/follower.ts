@@ -108,10 +108,11 @@ export class Follower {
     this.#complete = undefined;
     this.#fresh.clear();
     this.#heldBack.clear();
-    this.leases.clear();
     this.synced = false;
     this.queue.forgetOwed();
-    if (peer !== undefined) this.effects.send(peer, { type: "want", identities: [] });
+    if (peer === undefined) return; // leases of the old master are what a takeover goes by
+    this.leases.followed();
+    this.effects.send(peer, { type: "want", identities: [] });
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import type { Progress } from "../record/progress.ts";
-import { type Sa, SA_FLAG } from "../record/sa.ts";
+import { SA_FLAG } from "../record/sa.ts";
 
 /** Masters report an SA that is in use at least this often. */
 export const REPORT_MS = 1000;
@@ -22,6 +22,9 @@ const MOST_MARGIN = 2n ** 31n;
 
 /** The last sequence number without ESN: the kernel stops sending there. */
 const LAST_SHORT = 2n ** 32n - 1n;
+
+/** The last one with ESN. */
+const LAST_LONG = 2n ** 64n - 1n;
 
 /** Packets a second when nothing is known: 10 Gbit/s of the smallest Ethernet frames. */
 export const LINE_RATE = 14_880_952;
@@ -48,16 +51,21 @@ export interface Lease {
   readonly start: bigint;
 }
 
+/** The last sequence number of an SA with these flags. */
+export function lastNumber(flags: number): bigint {
+  return (flags & SA_FLAG.ESN) !== 0 ? LAST_LONG : LAST_SHORT;
+}
+
 /**
  * Where to start above `oseq`. `ageMs`: how long ago the master was heard last, when that is too long: then above all
- * that another node may have used that took over before. Without ESN it takes at most half of the numbers that are left.
+ * that another node may have used that took over before. It takes at most half of the numbers that are left.
  */
 export function startAbove(oseq: bigint, rate: number, flags: number, place: Place, ageMs = 0): bigint {
   const margin = greater(LEAST_MARGIN, packetsIn(8 * rate, REPORT_MS + 1000));
   const places = BigInt(1 + place.index + (ageMs > 0 ? place.nodes : 0));
   const wanted = margin * places + packetsIn(rate, ageMs);
-  const most = (flags & SA_FLAG.ESN) !== 0 ? MOST_MARGIN : (LAST_SHORT - oseq) / 2n;
-  return oseq + (wanted < most ? wanted : most);
+  const half = greater(0n, lastNumber(flags) - oseq) / 2n;
+  return oseq + lesser(wanted, (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half);
 }
 
 /** The first lease of an SA, from the counters that came with it. */
@@ -99,19 +107,29 @@ export function staleStart(lease: Lease, oseq: bigint, flags: number, place: Pla
  * A window that nothing that was sent until now passes (`replay strict`): its top is moved over what may have come
  * since the last report, and all in it counts as seen.
  */
-export function strictWindow({ receiveRate }: Lease, progress: Progress, ageMs: number): Progress {
+export function strictWindow(
+  { receiveRate }: Lease,
+  progress: Progress,
+  flags: number,
+  ageMs: number,
+): Progress {
   const missed = packetsIn(receiveRate, ageMs + REPORT_MS);
   const bitmap = progress.bitmap.map(() => 0xffffffff);
-  return { ...progress, seq: progress.seq + missed, bitmap };
+  return { ...progress, seq: lesser(progress.seq + missed, lastNumber(flags)), bitmap };
 }
 
-/** The counters with which a slave's kernel gets an SA. */
-export function leasedSa(sa: Sa, start: bigint): Sa {
-  return { ...sa, counters: { ...sa.counters, oseq: start } };
+/** Counters with numbers that an SA with these flags can have, whatever a peer says. */
+export function possible(progress: Progress, flags: number): Progress {
+  const last = lastNumber(flags);
+  return { ...progress, oseq: lesser(progress.oseq, last), seq: lesser(progress.seq, last) };
 }
 
 function packetsIn(rate: number, ms: number): bigint {
   return BigInt(Math.ceil(rate * ms / 1000));
+}
+
+function lesser(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function greater(a: bigint, b: bigint): bigint {

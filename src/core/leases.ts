@@ -11,8 +11,8 @@ import {
   firstLease,
   GOOD_MS,
   type Lease,
-  leasedSa,
   type Place,
+  possible,
   reported,
   staleStart,
   startAbove,
@@ -24,6 +24,8 @@ interface Known {
   readonly lease: Lease;
   /** Of the SA. */
   readonly flags: number;
+  /** Where this node goes on, once it has taken over. */
+  readonly taken?: Progress;
 }
 
 export class Leases {
@@ -32,7 +34,7 @@ export class Leases {
   readonly #advances = new Map<string, Advance>();
   /** When the counters were known last: a master was heard, or this node was master itself. */
   #heardMs: number | undefined;
-  /** The own kernel stands where this node was as master, and not above what another one may have used since. */
+  /** The own kernel stands where it was long ago, or as a master's; not above what another node may have used since. */
   #isBehind = false;
 
   /** `canAdvance`: the own kernel takes counters; else nothing here has an effect. */
@@ -45,6 +47,7 @@ export class Leases {
 
   /** This node is master no more; who follows it starts above what it has reported. */
   steppedDown(nowMs: number): void {
+    this.#known.clear();
     this.#heardMs = nowMs;
     this.#isBehind = true;
   }
@@ -69,10 +72,11 @@ export class Leases {
     for (const key of this.#advances.keys().take(count).toArray()) this.#advances.delete(key);
   }
 
-  /** Another master: its reports are all that counts. */
-  clear(): void {
+  /** Another master, or the same one anew: what it says from now on is all that counts. */
+  followed(): void {
     this.#known.clear();
     this.#advances.clear();
+    this.#isBehind = true;
   }
 
   forget(key: string): void {
@@ -84,9 +88,12 @@ export class Leases {
   leased(key: string, record: IpsecRecord): IpsecRecord {
     if (record.kind === "policy" || !this.canAdvance) return record;
     const { sa } = record;
+    const known = this.#known.get(key);
     const start = startAbove(sa.counters.oseq, 0, sa.flags, this.place);
-    const known = this.#known.get(key)?.lease.start ?? 0n;
-    return { kind: "sa", sa: leasedSa(sa, known > start ? known : start) };
+    const oseq = known !== undefined && known.lease.start > start ? known.lease.start : start;
+    const counters = { ...sa.counters, oseq };
+    const moved = known?.taken === undefined ? counters : { ...counters, ...furthest(counters, known.taken) };
+    return { kind: "sa", sa: { ...sa, counters: moved } };
   }
 
   /** The master reports. `inKernel`: the own kernel holds the SA, so that it has to follow. */
@@ -94,7 +101,7 @@ export class Leases {
     const entry = this.mirror.get(key);
     if (entry?.counters === undefined || entry.identity.kind !== "sa") return;
     const { lease, flags } = this.#lookUp(entry, nowMs);
-    const now = furthest(entry.counters, progress);
+    const now = furthest(entry.counters, possible(progress, flags));
     const { bornMs, usedMs = nowMs } = entry;
     this.mirror.count(key, { ...entry.counters, ...now }, { bornMs, usedMs });
     const renewed = reported(lease, now, flags, this.place, nowMs);
@@ -106,8 +113,8 @@ export class Leases {
   standing(key: string, nowMs: number): void {
     const entry = this.mirror.get(key);
     if (entry?.counters === undefined || entry.identity.kind !== "sa") return;
-    const { lease } = this.#lookUp(entry, nowMs);
-    this.#advance(entry.identity.id, key, { ...entry.counters, oseq: lease.start });
+    const { lease, taken } = this.#lookUp(entry, nowMs);
+    this.#advance(entry.identity.id, key, taken ?? { ...entry.counters, oseq: lease.start });
   }
 
   /**
@@ -130,8 +137,10 @@ export class Leases {
       const counters = entry.counters!;
       const used = this.#isBehind ? lease.start : counters.oseq;
       const oseq = isStale ? staleStart(lease, used, flags, this.place, ageMs) : lease.start;
-      const window = strict && counters.seq > 0n ? strictWindow(lease, counters, ageMs) : counters;
-      this.#advance(entry.identity.id, entry.key, { ...window, oseq });
+      const window = strict && counters.seq > 0n ? strictWindow(lease, counters, flags, ageMs) : counters;
+      const taken = { ...window, oseq };
+      this.#known.set(entry.key, { lease, flags, taken }); // for one that is still to be put
+      this.#advance(entry.identity.id, entry.key, taken);
     }
     return { stale: isStale ? found.length : 0, ageMs };
   }

@@ -394,7 +394,10 @@ export class Node {
       const item = this.inventory.get(key);
       if (entry?.refused !== undefined) this.inventory.delete(key); // the dump knows what is left of it
       else if ((entry === undefined) !== (item === undefined)) this.#queue.add(identity, { remove });
-      else if (item?.shared === true) this.#adopt(item, nowMs);
+      else if (item?.shared === true) {
+        this.#follower.leases.standing(key, nowMs); // what was reported while it waited
+        this.#adopt(item, nowMs);
+      }
     }
     for (const { key, refused } of [...this.mirror.values()]) {
       const gone = this.inventory.get(key) === undefined && refused === undefined && !this.#queue.has(key);

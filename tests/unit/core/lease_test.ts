@@ -25,6 +25,8 @@ const starts: [what: string, actual: bigint, expected: bigint][] = [
   ["few numbers left", startAbove(LAST - 1000n, 0, 0, FIRST), LAST - 500n],
   ["none left", startAbove(LAST, 0, 0, FIRST), LAST],
   ["ESN above 2^32", startAbove(LAST, 0, SA_FLAG.ESN, FIRST), LAST + LEAST_MARGIN],
+  ["what no SA without ESN can have sent", startAbove(2n ** 40n, 0, 0, FIRST), 2n ** 40n],
+  ["ESN near its end", startAbove(2n ** 64n - 10n, LINE_RATE, SA_FLAG.ESN, FIRST), 2n ** 64n - 6n],
   ["ESN and a silence of an hour", startAbove(0n, LINE_RATE, SA_FLAG.ESN, FIRST, 3_600_000), 2n ** 31n],
 ];
 
@@ -74,6 +76,15 @@ Deno.test("staleStart() is never below the lease, and takes the line rate for an
 Deno.test("strictWindow() lets nothing through that may have come before", () => {
   const counters = sampleCounters({ seq: 1000n, bitmap: [5, 0] });
   const lease = { ...firstLease(counters, 0, FIRST, 0), receiveRate: 100 };
-  const { seq, bitmap } = strictWindow(lease, counters, 2000);
+  const { seq, bitmap } = strictWindow(lease, counters, 0, 2000);
   assertEquals([seq, bitmap], [1300n, [0xffffffff, 0xffffffff]]);
+});
+
+Deno.test("strictWindow() stays within the numbers that an SA has", () => {
+  const lease = { ...firstLease(sampleCounters(), 0, FIRST, 0), receiveRate: LINE_RATE };
+  const topOf = (seq: bigint, flags: number) =>
+    strictWindow(lease, sampleCounters({ seq, bitmap: [0] }), flags, 3_600_000).seq;
+  assertEquals(topOf(5n, 0), LAST);
+  assertEquals(topOf(2n ** 64n - 1n, SA_FLAG.ESN), 2n ** 64n - 1n);
+  assert(topOf(5n, SA_FLAG.ESN) > LAST);
 });

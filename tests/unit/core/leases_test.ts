@@ -109,12 +109,62 @@ Deno.test("Leases.overtake() with `replay strict` closes the window over what ma
   assertEquals(advances(leases)[1]![2], 0n, "nothing has come on it yet");
 });
 
-Deno.test("Leases.forget() and clear() drop what waits", () => {
+Deno.test("Leases.overtake() starts above all where the kernel has not caught up with a new master", () => {
+  const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ oseq: 1000n }) })));
+  leases.followed();
+  leases.heard(400);
+  assertEquals(leases.overtake(false, 500).stale, 1);
+  assert(advances(leases)[0]![1] > 1000n + 2n * LEAST_MARGIN);
+});
+
+Deno.test("Leases.overtake() holds for SAs that are put only after it", () => {
+  const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ seq: 5n, bitmap: [1] }) })));
+  leases.heard(0);
+  leases.overtake(true, 60_000);
+  const [advance] = leases.next(1);
+  leases.done(1); // it was not there yet
+  const put = leases.leased(ONE, sa(1, { counters: sampleCounters({ seq: 5n, bitmap: [1] }) }));
+  assert(put.kind === "sa");
+  const { oseq, seq, bitmap } = put.sa.counters;
+  assertEquals({ oseq, seq, bitmap }, {
+    oseq: advance!.progress.oseq,
+    seq: advance!.progress.seq,
+    bitmap: [0xffffffff],
+  });
+});
+
+Deno.test("Leases.steppedDown() forgets where the node went on as master", () => {
+  const mirror = mirrorOf(sa(1));
+  const leases = leasesOf(mirror);
+  leases.heard(0);
+  leases.overtake(false, 60_000);
+  const used = sampleCounters({ oseq: 3_900_000_000n });
+  mirror.count(ONE, used, { bornMs: 0, usedMs: 0 });
+  const before = leases.leased(ONE, sa(1, { counters: used }));
+  leases.steppedDown(3_600_000);
+  const after = leases.leased(ONE, sa(1, { counters: used }));
+  assert(before.kind === "sa" && after.kind === "sa");
+  assert(before.sa.counters.oseq > used.oseq);
+  assert(after.sa.counters.oseq > used.oseq);
+  leases.overtake(false, 3_600_100);
+  assert(leases.next(1)[0]!.progress.oseq > used.oseq);
+});
+
+Deno.test("Leases.report() takes no number for true that the SA cannot have", () => {
+  const mirror = mirrorOf(sa(1));
+  const leases = leasesOf(mirror);
+  leases.report(ONE, sampleCounters({ oseq: 2n ** 40n, seq: 2n ** 40n }), true, 0);
+  const last = 2n ** 32n - 1n;
+  assertEquals(advances(leases), [[1, last, last]]);
+  assertEquals(mirror.get(ONE)!.counters!.oseq, last);
+});
+
+Deno.test("Leases.forget() drops what waits, and so does another master", () => {
   const leases = leasesOf(mirrorOf(sa(1), sa(2)));
   leases.standing(ONE, 0);
   leases.standing(TWO, 0);
   leases.forget(ONE);
   assertEquals(advances(leases).map(([spi]) => spi), [2]);
-  leases.clear();
+  leases.followed();
   assertEquals(leases.waiting, false);
 });

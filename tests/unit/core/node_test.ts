@@ -1,7 +1,7 @@
 /** Roles, peers and data of a whole node; two or three of them where it takes more than one. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { Node } from "../../../src/core/node.ts";
+import type { Node, NodeSettings } from "../../../src/core/node.ts";
 import { slaveRecord } from "../../../src/core/slave_record.ts";
 import { PeerError } from "../../../src/errors.ts";
 import { formatAddress } from "../../../src/record/address.ts";
@@ -34,16 +34,21 @@ function lone(
   role: "MASTER" | "SLAVE",
   records: readonly IpsecRecord[] = [],
   peers: readonly string[] = [],
+  settings: Partial<NodeSettings> = {},
 ): Host {
-  const host = new Host("gw1", 1, new TestClock(), { peers }, records).start(role);
+  const host = new Host("gw1", 1, new TestClock(), { peers, ...settings }, records).start(role);
   host.node.peerUp("p", nodeId(PEER), false);
   host.takeSent();
   return host;
 }
 
 /** A slave that follows "p" in epoch 5 and has its records. */
-function slave(records: readonly IpsecRecord[] = [], holds: readonly IpsecRecord[] = []): Host {
-  const host = lone("SLAVE", holds);
+function slave(
+  records: readonly IpsecRecord[] = [],
+  holds: readonly IpsecRecord[] = [],
+  settings: Partial<NodeSettings> = {},
+): Host {
+  const host = lone("SLAVE", holds, [], settings);
   hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
   hear(host, ...snapshotOf(mirrorOf(...records)));
   host.turn();
@@ -325,6 +330,43 @@ Deno.test("Node.setRole() of a slave whose master is long silent moves counters 
   const start = countersOf(host)!.oseq;
   assert(start > 6000n + 20n * 5000n + 2n ** 20n, `starts at ${start}`);
   assertEquals([host.node.advancing, host.node.guardChange()], [false, []]);
+});
+
+Deno.test("Node.setRole() moves the counters of an SA on that was reported while an update of it waited", () => {
+  const host = slave([sa(1)]);
+  host.node.heard("p", host.clock.nowMs);
+  const volatile = encodeSaCounters(sampleCounters({ oseq: 2n ** 19n + 1n, seq: 80n }));
+  hear(host, put(sa(1, { reqid: 9 }), 9, 1));
+  hear(host, { type: "counters", identity: encodeIdentity(identityOf(sa(1))), volatile });
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals([countersOf(host)?.oseq, countersOf(host)?.seq], [2n ** 19n + 1n + 2n ** 20n, 80n]);
+});
+
+Deno.test("Node.setRole() in the middle of a snapshot starts above all that a kernel of long ago may repeat", () => {
+  const old = sa(1, { counters: sampleCounters({ oseq: 10n }) });
+  const host = lone("SLAVE", [old], ["p"]);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  hear(host, { type: "snapshot-begin", change: 1, epoch: 5 });
+  hear(host, put(sa(1, { counters: sampleCounters({ oseq: 50_000_000n }) }), 2, 1));
+  host.node.heard("p", host.clock.nowMs);
+  host.node.peerDown("p", host.clock.nowMs);
+  host.node.setRole("MASTER", "test", host.clock.nowMs + 500);
+  assertEquals(host.node.guardChange(), undefined, "not before the counters are moved");
+  host.turn();
+  assert(countersOf(host)!.oseq > 50_000_000n, `starts at ${countersOf(host)!.oseq}`);
+});
+
+Deno.test("Node.setRole() with `replay strict` closes windows over what came since the last report", () => {
+  const host = slave([sa(1)], [], { strictReplay: true });
+  report(host, 1n, 1000n);
+  host.clock.nowMs += 1000;
+  report(host, 1n, 6000n);
+  host.node.heard("p", host.clock.nowMs);
+  host.node.peerDown("p", host.clock.nowMs);
+  host.node.setRole("MASTER", "test", host.clock.nowMs + 1000);
+  host.turn();
+  assert(countersOf(host)!.seq >= 6000n + 2n * 5000n, `the window ends at ${countersOf(host)!.seq}`);
 });
 
 Deno.test("Node.receive() refuses an epoch too far ahead and stays as it is", () => {
