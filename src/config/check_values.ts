@@ -62,9 +62,9 @@ export function truncationProblem(word: string | undefined): string | undefined 
     : `the truncation must be 96 or 128, not ${quoteWord(word ?? "")}`;
 }
 
-/** The path of a Unix socket: absolute, one word, and no longer than any system takes. */
+/** The path of a Unix socket: absolute, one word of ASCII, and no longer than any system takes. */
 export function socketProblem(word: string): string | undefined {
-  return /^\/[^\s#]{1,102}$/.test(word)
+  return /^\/[!-"$-~]{1,102}$/.test(word)
     ? undefined
     : `the socket must have an absolute path of at most 103 characters, not ${quoteWord(word)}`;
 }
@@ -95,9 +95,9 @@ export function virtualAddressProblem(word: string | undefined): string | undefi
   return isAnyAddress(address) ? "all zeros is nobody's address" : undefined;
 }
 
-/** An absolute path (the daemon has no folder that it works in) that is one word. */
+/** An absolute path (the daemon has no folder that it works in) that is one word without control characters. */
 export function demotePathProblem(word: string): string | undefined {
-  return /^\/[^\s#]*[^\s#/]$/.test(word)
+  return /^\/[^\s#\p{Cc}]*[^\s#/\p{Cc}]$/u.test(word)
     ? undefined
     : `the file must have an absolute path, not ${quoteWord(word)}`;
 }

@@ -50,6 +50,7 @@ function readHex(text: string, kind: "hex" | "file"): SharedKey | string {
 function readFile(path: string, readKeyFile: KeyFileReader, allowWeak: boolean): SharedKey | string {
   const name = `key file ${JSON.stringify(path)}`;
   if (!path.startsWith("/")) return `${name} must be an absolute path`;
+  if (/\p{Cc}/u.test(path)) return `${name} has control characters in its path`;
   const content = readKeyFile(path);
   if (typeof content === "string") return `${name}: ${content}`;
   const key = readContent(content, allowWeak);

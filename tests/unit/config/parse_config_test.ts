@@ -179,6 +179,10 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["demote file", "3: demote: the path of the file is missing"],
   ["demote file run/d", '3: demote: the file must have an absolute path, not "run/d"'],
   ["demote file /run/", '3: demote: the file must have an absolute path, not "/run/"'],
+  [
+    "demote file /run/\0d",
+    "3: demote: the file must have an absolute path, not a word that is not shown (it could be a key)",
+  ],
   ["demote file /d weight", "3: demote: the weight is missing"],
   ["demote file /d weight 0", '3: demote: the weight must be 1 to 253, not "0"'],
   ["demote file /d weight -50", '3: demote: the weight must be 1 to 253, not "-50"'],
@@ -248,6 +252,13 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     "control socket s",
     '3: control socket: the socket must have an absolute path of at most 103 characters, not "s"',
   ],
+  ...[`/run/${"é".repeat(60)}`, "/run/\0s"].map((path) =>
+    [
+      `control socket ${path}`,
+      "3: control socket: the socket must have an absolute path of at most 103 characters, not a word that is " +
+      "not shown (it could be a key)",
+    ] as const
+  ),
   ["control exec", "3: control: the command is missing"],
   ['control exec ""', "3: control exec: the command must begin with an absolute path"],
   ["control exec a", "3: control exec: the command must begin with an absolute path"],

@@ -81,6 +81,10 @@ Deno.test("readSharedKey() refuses a relative path and tells why a file cannot b
     'key file "key" must be an absolute path',
   );
   assertEquals(
+    readSharedKey({ kind: "file", path: "/k\0" }, () => RANDOM, false),
+    'key file "/k\\u0000" has control characters in its path',
+  );
+  assertEquals(
     readSharedKey({ kind: "file", path: "/k" }, () => "is not a regular file", false),
     'key file "/k": is not a regular file',
   );
