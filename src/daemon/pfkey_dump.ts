@@ -33,7 +33,7 @@ export class RequestedDump implements PfkeyDump {
   #restarts = 0;
   #emptyParts = 0;
 
-  /** Starts at once. The socket is closed when the dump is complete or closed. @throws {SyscallError} */
+  /** Starts at once. The socket is closed when the dump is complete, closed, or cannot start. @throws {SyscallError} */
   constructor(
     readonly source: Extract<DumpSource, { kind: "requests" }>,
     readonly socket: KernelSocket,
@@ -41,7 +41,12 @@ export class RequestedDump implements PfkeyDump {
     readonly pid: number,
     readonly surroundings: Surroundings,
   ) {
-    this.#ask();
+    try {
+      this.#ask();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   continue(): readonly (readonly Reading[])[] | undefined {

@@ -425,6 +425,13 @@ Deno.test("beginDump() begins again while one is under way", () => {
   assertEquals(bench.fake.sockets.map(({ closed }) => closed), [false, true, true]);
 });
 
+Deno.test("beginDump() leaves no socket behind when the kernel takes no request", () => {
+  const { fake, kernel } = start();
+  fake.sendError = "ENOBUFS";
+  assertThrows(() => kernel.beginDump(), SyscallError, "ENOBUFS");
+  assertEquals(fake.sockets.map(({ closed }) => closed), [false, true]);
+});
+
 Deno.test("continueDump() gives none of several SAs of one identity", () => {
   const bench = start();
   addByOther(bench, spi(1));
