@@ -24,7 +24,7 @@ import { entryOf, Mirror, volatileOf } from "./mirror.ts";
 import { OwnKernel } from "./own_kernel.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 import type { Step } from "./plan.ts";
-import { ApplyQueue } from "./queue.ts";
+import { ApplyQueue, type Waiting } from "./queue.ts";
 
 /** What a node is made from. */
 export interface NodeSettings {
@@ -61,7 +61,7 @@ export class Node {
   readonly #master: Master;
   readonly #follower: Follower;
   readonly #kernel: OwnKernel;
-  #steps: { readonly key: string; readonly steps: readonly Step[] }[] = [];
+  #steps: { readonly waiting: Waiting; readonly steps: readonly Step[] }[] = [];
   #followedSession = "";
   readonly #sessions = new Map<string, number>();
   #sessionCount = 0;
@@ -269,19 +269,23 @@ export class Node {
       const waiting = this.#queue.shift();
       if (waiting === undefined) break;
       const steps = this.#follower.plan(waiting, nowMs);
-      this.#steps.push({ key: waiting.key, steps });
+      this.#steps.push({ waiting, steps });
       changes.push(...steps.map(({ change }) => change));
     }
     if (changes.length === 0) this.applied([]);
     return changes;
   }
 
-  /** How the changes of the last `nextChanges` ended, in their order. */
-  applied(results: readonly KernelResult[]): void {
+  /** How the changes of the last `nextChanges` ended, in their order. undefined: nobody knows; they are done again. */
+  applied(results: readonly KernelResult[] | undefined): void {
     let next = 0;
-    for (const { key, steps } of this.#steps) {
-      for (const step of steps) this.#stepped(step, results[next++]!);
-      this.#queue.done(key);
+    for (const { waiting, steps } of this.#steps) {
+      for (const step of steps) {
+        if (results !== undefined) this.#stepped(step, results[next++]!);
+        else this.#kernel.touched(step.key);
+      }
+      if (results === undefined && steps.length > 0) this.#queue.add(waiting.identity, waiting);
+      this.#queue.done(waiting.key);
     }
     this.#steps = [];
     if (this.membership.role === "MASTER") return;

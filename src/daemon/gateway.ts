@@ -233,10 +233,10 @@ export class Gateway {
     return isWell;
   }
 
-  /** @returns whether the kernel was there. If not, nobody knows what it did: a comparison will tell what is missing. */
+  /** @returns whether the kernel was there. If not, nobody knows what it did: all is done again, and compared. */
   #hand(changes: readonly KernelChange[]): boolean {
     const { node, kernel, clock } = this.options;
-    let results: readonly KernelResult[] = changes.map(() => ({ ok: true }));
+    let results: readonly KernelResult[] | undefined;
     const isWell = this.#survive("change the kernel's SADB and SPD", () => {
       results = kernel.apply(changes);
     });

@@ -1,5 +1,6 @@
 /** Brings the kernel's SADB and SPD to what is asked for: changes → requests → results. */
 
+import { KernelReplyError } from "../errors.ts";
 import { NLM_F_ACK } from "../layout/netlink.ts";
 import { Writer } from "../layout/writer.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
@@ -56,7 +57,7 @@ export class XfrmApply {
 
   constructor(readonly channel: NetlinkChannel, readonly surroundings: () => Surroundings) {}
 
-  /** Does the changes in their order, one result for each. @throws {SyscallError} */
+  /** Does the changes in their order, one result for each. @throws {SyscallError | KernelReplyError} */
   apply(changes: readonly KernelChange[]): KernelResult[] {
     const surroundings = this.surroundings();
     return batches(changes).flatMap((batch) => this.#applyBatch(batch, surroundings));
@@ -229,8 +230,11 @@ function isErrno(answer: NetlinkAnswer, errno: number): boolean {
   return answer.kind === "verdict" && answer.errno === errno;
 }
 
+/** @throws {KernelReplyError} when the answer was lost: nobody knows what the kernel has done. */
 function verdict(type: number, answer: NetlinkAnswer): KernelResult {
-  if (answer.kind === "lost") return refused(`${messageName(type)}: the kernel's answer was lost`);
+  if (answer.kind === "lost") {
+    throw new KernelReplyError(messageName(type), "ENOBUFS", "the answer was lost");
+  }
   if (answer.kind === "message" || answer.errno === 0) return DONE;
   const text = answer.text === "" ? "" : ` (${answer.text})`;
   return refused(`${messageName(type)}: ${errnoName(answer.errno)}${text}`);

@@ -1,5 +1,6 @@
 /** Counters of SAs in the kernel: read, moved on, and when the kernel is to tell of them. */
 
+import { KernelReplyError } from "../errors.ts";
 import { NLM_F_ACK, NLM_F_REPLACE } from "../layout/netlink.ts";
 import type { Advance, KernelResult } from "../ports.ts";
 import { furthest, isEqualProgress } from "../record/progress.ts";
@@ -13,7 +14,7 @@ import {
 } from "../xfrm/aevent.ts";
 import { messageName, XFRM_MSG_GETAE, XFRM_MSG_NEWAE } from "../xfrm/constants.ts";
 import { errnoName } from "../xfrm/errno.ts";
-import type { NetlinkAnswer, NetlinkChannel } from "./netlink_channel.ts";
+import type { NetlinkAnswer, NetlinkChannel, NetlinkRequest } from "./netlink_channel.ts";
 
 /**
  * The kernel tells of an SA's counters after so many packets: a quarter of the smallest lease. Of fewer it tells when
@@ -21,17 +22,19 @@ import type { NetlinkAnswer, NetlinkChannel } from "./netlink_channel.ts";
  */
 export const REPORT_PACKETS = 2 ** 18;
 
-/** Moves counters on, never back. What the kernel has is read first. @throws {SyscallError} */
+/**
+ * Moves counters on, never back. What the kernel has is read first.
+ *
+ * @throws {SyscallError}
+ * @throws {KernelReplyError} when an answer was lost: nobody knows where the SA stands, and it may not send.
+ */
 export function advanceSas(channel: NetlinkChannel, advances: readonly Advance[]): KernelResult[] {
   const asked = advances.map(({ id }) => ({ type: XFRM_MSG_GETAE, flags: 0, body: encodeGetAevent(id) }));
   const found = channel.exchange(asked).map((answer, i) => read(answer, advances[i]!.id));
-  const requests = found.map((now, i) => "id" in now ? request(now, advances[i]!) : undefined);
-  const answers = channel.exchange(requests.filter((one) => one !== undefined));
+  const plans = found.map((now, i) => "id" in now ? plan(now, advances[i]!) : now);
+  const answers = channel.exchange(plans.filter((one) => "body" in one));
   let next = 0;
-  return found.map((now, i) => {
-    if (!("id" in now)) return now;
-    return requests[i] === undefined ? { ok: true } : verdict(XFRM_MSG_NEWAE, answers[next++]!);
-  });
+  return plans.map((one) => "body" in one ? verdict(XFRM_MSG_NEWAE, answers[next++]!) : one);
 }
 
 /** Makes the kernel tell of these SAs by `REPORT_PACKETS`. What has gone meanwhile needs it no more. */
@@ -50,14 +53,22 @@ function read(answer: NetlinkAnswer, { mark }: SaIdentity): Aevent | KernelResul
   return { ok: false, reason: "the kernel finds another SA in its place" };
 }
 
-function request(now: Aevent, { progress }: Advance) {
+/** The request, or what is the case without one. */
+function plan(now: Aevent, { progress }: Advance): NetlinkRequest | KernelResult {
   const wanted = furthest(now.progress, progress);
-  if (isEqualProgress(wanted, now.progress)) return undefined;
-  return { type: XFRM_MSG_NEWAE, flags: NLM_F_ACK | NLM_F_REPLACE, body: encodeProgress(now, wanted) };
+  if (isEqualProgress(wanted, now.progress)) return { ok: true };
+  try {
+    return { type: XFRM_MSG_NEWAE, flags: NLM_F_ACK | NLM_F_REPLACE, body: encodeProgress(now, wanted) };
+  } catch (error) { // a number, from a peer, that this SA cannot have
+    if (error instanceof RangeError) return { ok: false, reason: error.message };
+    throw error;
+  }
 }
 
 function verdict(type: number, answer: NetlinkAnswer): KernelResult {
-  if (answer.kind === "message" || answer.kind === "verdict" && answer.errno === 0) return { ok: true };
-  const reason = answer.kind === "lost" ? "the kernel's answer was lost" : errnoName(answer.errno);
-  return { ok: false, reason: `${messageName(type)}: ${reason}` };
+  if (answer.kind === "lost") {
+    throw new KernelReplyError(messageName(type), "ENOBUFS", "the answer was lost");
+  }
+  if (answer.kind === "message" || answer.errno === 0) return { ok: true };
+  return { ok: false, reason: `${messageName(type)}: ${errnoName(answer.errno)}` };
 }

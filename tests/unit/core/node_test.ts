@@ -17,6 +17,7 @@ import {
   LOCAL,
   localPolicy,
   mirrorOf,
+  nameOfChange,
   nodeId,
   policy,
   put,
@@ -180,6 +181,22 @@ Deno.test("Node.applied() logs and counts what the kernel refuses", () => {
 });
 
 // --- the master's peers ---
+
+Deno.test("Node.applied() has done again what nobody knows the end of", () => {
+  const host = slave([sa(1), sa(2)]);
+  hear(host, gone(sa(1), 10), put(sa(3), 11));
+  host.takeSent();
+  for (let tries = 0; tries < 2; tries++) {
+    const names = host.node.nextChanges(64, host.clock.nowMs).map(nameOfChange);
+    assertEquals(names, ["delete sa 1", "put sa 3"]);
+    host.node.applied(undefined);
+    assertEquals(types(host.takeSent()), [], "nothing is acknowledged");
+  }
+  host.node.kernelEvent({ kind: "resync", reason: "changes have failed" }, host.clock.nowMs);
+  host.turn();
+  assertEquals(host.holds(), ["sa 2", "sa 3"]);
+  assertEquals(host.takeSent().filter(({ type }) => type === "ack").at(-1), { type: "ack", change: 11 });
+});
 
 Deno.test("Node.receive() gives a snapshot to whoever asks, and then changes", () => {
   const host = lone("MASTER", [sa(1), sa(7, { dst: LOCAL })]);

@@ -228,12 +228,12 @@ Deno.test("XfrmKernel.apply() replaces policies, which then are the newest, and 
   assertEquals(priorities(), [3]);
 });
 
-Deno.test("XfrmKernel.apply() says so when answers are lost, and goes on", () => {
+Deno.test("XfrmKernel.apply() throws when answers are lost, and can be called again", () => {
   const { fake, kernel } = start();
+  const changes = [putSa(sa(1)), putSa(sa(2)), putSa(sa(3))];
   fake.loseAnswers = 2;
-  const lost = "XFRM_MSG_NEWSA: the kernel's answer was lost";
-  assertEquals(reasons(kernel.apply([putSa(sa(1)), putSa(sa(2)), putSa(sa(3))])), [lost, lost, ""]);
-  assertEquals(kernel.apply([putSa(sa(1)), putSa(sa(2))]), [OK, OK]);
+  assertThrows(() => kernel.apply(changes), KernelReplyError, "lost");
+  assertEquals(kernel.apply(changes), [OK, OK, OK]);
   assertEquals(dump(kernel).length, 3);
 });
 
@@ -474,6 +474,26 @@ Deno.test("XfrmKernel.advance() moves counters on, never back, and touches no SA
     [100n, 20n, [3]],
     [2n ** 33n + 7n, 5n, [1, 2]],
   ]);
+});
+
+Deno.test("XfrmKernel.advance() leaves an SA alone that cannot have such numbers", () => {
+  const { kernel } = start();
+  kernel.apply([putSa(sa(1)), putSa(sa(2))]);
+  const results = kernel.advance([
+    { id: sa(1), progress: sampleCounters({ oseq: 2n ** 32n }) },
+    { id: sa(1), progress: sampleCounters({ seq: 2n ** 64n }) },
+    { id: sa(2), progress: sampleCounters({ oseq: 9n }) },
+  ]);
+  assertEquals(results.map(({ ok }) => ok), [false, false, true]);
+});
+
+Deno.test("XfrmKernel.advance() throws when an answer was lost, for such an SA may not send", () => {
+  const { fake, kernel } = start();
+  kernel.apply([putSa(sa(1))]);
+  fake.loseAnswers = 1;
+  const advances = [{ id: sa(1), progress: sampleCounters({ oseq: 9n }) }];
+  assertThrows(() => kernel.advance(advances), KernelReplyError, "lost");
+  assertEquals(kernel.advance(advances), [OK]);
 });
 
 Deno.test("XfrmKernel has the kernel tell of counters, of others' SAs too", () => {
