@@ -81,10 +81,9 @@ def do(places, command, *words):
 
 places = {name: Place(name) for name in ["", *sys.argv[2:]]}
 print("warm", flush=True)
-while True:
-    with open(sys.argv[1]) as fifo:
-        for line in fifo:
-            start = time.monotonic()
-            for command in line.strip().split(" ; "):
-                do(places, *command.split())
-            print(f"done {(time.monotonic() - start) * 1000:.1f} ms", flush=True)
+# open for writing too, so that it does not come to an end with each writer
+for line in os.fdopen(os.open(sys.argv[1], os.O_RDWR)):
+    start = time.monotonic()
+    for command in line.strip().split(" ; "):
+        do(places, *command.split())
+    print(f"done {(time.monotonic() - start) * 1000:.1f} ms", flush=True)

@@ -329,3 +329,46 @@ export async function echoesAt(node: Node): Promise<number> {
   const text = await node.run("nstat", "-asz", "IcmpInEchos");
   return Number(/InEchos\s+(\d+)/.exec(text)?.[1]);
 }
+
+/** Whether a node has the address that decides its role. */
+export async function holds(node: Node): Promise<boolean> {
+  return (await node.run("ip", "-o", "addr", "show", "dev", "pub")).includes(` ${virtual.pub.v4}/`);
+}
+
+/** ucarp: gw1 is the quicker one. What has to be done at once its scripts let warm.py do. */
+export async function startUcarp(node: Node, warm: Warm): Promise<Process> {
+  for (const [name, command] of [["up", give(node)], ["down", take(node)]] as const) {
+    const script = `#!/bin/sh\necho '${command}' >${warm.fifo}\n`;
+    await Deno.writeTextFile(`${node.folder}/${name}`, script, { mode: 0o755 });
+  }
+  const own = node.name === "gw1" ? gw1 : gw2;
+  const advertise = ["-b", "1", "-k", node.name === "gw1" ? "0" : "50"];
+  const paths = ["-u", `${node.folder}/up`, "-d", `${node.folder}/down`, "--shutdown"];
+  const identity = ["-i", "pub", "-s", own.pub.v4, "-v", "7", "-p", "secret", "-a", virtual.pub.v4];
+  return node.spawn("ucarp", ...identity, ...advertise, ...paths);
+}
+
+/** keepalived: gw1 has the higher priority. */
+export async function startKeepalived(node: Node): Promise<Process> {
+  const file = `${node.folder}/keepalived.conf`;
+  const priority = node.name === "gw1" ? 120 : 100;
+  await Deno.writeTextFile(
+    file,
+    `global_defs {
+  vrrp_version 3
+}
+vrrp_instance lab {
+  state BACKUP
+  interface pub
+  virtual_router_id 7
+  priority ${priority}
+  advert_int 0.5
+  virtual_ipaddress {
+    ${virtual.pub.v4}/32 dev pub
+    ${virtual.in.v4}/32 dev in
+  }
+}
+`,
+  );
+  return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
+}
