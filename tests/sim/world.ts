@@ -82,6 +82,8 @@ export class World {
   readonly random: () => number;
   readonly gateways: Gateway[];
   readonly #sessions = new Map<string, Session>();
+  /** Masters send. */
+  hasTraffic = true;
   readonly #cut = new Set<string>();
   /** The sequence numbers that went out, by the key of the SA. */
   readonly #used = new Map<string, { readonly from: bigint; readonly to: bigint }[]>();
@@ -214,7 +216,7 @@ export class World {
     node.tick(this.nowMs);
     gateway.isCurrent ||= node.synced;
     const maySend = node.membership.role === "MASTER" && !node.advancing && gateway.isCurrent;
-    if (maySend && this.random() < 0.3) this.#traffic(gateway);
+    if (this.hasTraffic && maySend && this.random() < 0.3) this.#traffic(gateway);
     this.#effects(gateway, node);
     for (const other of this.gateways) {
       for (const message of node.collect(other.name, this.nowMs, 2000)) this.#send(gateway, other, message);
