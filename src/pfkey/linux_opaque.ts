@@ -1,13 +1,12 @@
 /**
  * Extensions that the record has no member for ↔ opaque attributes. NETLINK_XFRM has the same number space, so the
  * security context is kept in its form, which a back end of either kind can take, and all others by a number of
- * their own.
+ * their own, by which they are refused.
  */
 
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
-import { addOpaque } from "./extensions.ts";
 import { LINUX_EXT, sadbXSecCtx } from "./linux_tables.ts";
 import { type Extensions, type ExtensionWriter, type Platform, sadbExt } from "./message.ts";
 import { Refusal } from "./refusal.ts";
@@ -44,11 +43,14 @@ export function keepOpaque(opaque: readonly OpaqueAttribute[]): OpaqueAttribute[
   return opaque.filter(({ critical }) => critical);
 }
 
-/** @throws {Refusal} for a critical attribute that PF_KEY has no extension for. */
+/**
+ * Extensions of newer kernels are not written: one that has no such extension would pass over it in silence.
+ *
+ * @throws {Refusal} for a critical attribute that is not a security context.
+ */
 export function addOpaqueAttributes(writer: ExtensionWriter, opaque: readonly OpaqueAttribute[]): void {
   for (const { space, type, value } of keepOpaque(opaque)) {
     if (space === SPACE.LINUX && type === XFRMA_SEC_CTX) addContext(writer, value);
-    else if (space === SPACE.LINUX && type > FIRST_OWN_TYPE) addOpaque(writer, type - FIRST_OWN_TYPE, value);
     else throw new Refusal(`attribute ${type} of ${SPACE_NAMES[space]} cannot be honoured`);
   }
 }

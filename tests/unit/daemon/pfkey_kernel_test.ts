@@ -7,6 +7,7 @@ import { LINUX_MESSAGES as MSG } from "../../../src/pfkey/linux_tables.ts";
 import type { KernelChange, KernelEvent, KernelResult } from "../../../src/ports.ts";
 import { AUTH, ENCR } from "../../../src/record/algorithms.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
+import { type OpaqueAttribute, SPACE } from "../../../src/record/opaque.ts";
 import type { Policy } from "../../../src/record/policy.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { type Sa, SA_FLAG } from "../../../src/record/sa.ts";
@@ -51,6 +52,10 @@ function plainSa(overrides: Partial<Sa> = {}): Sa {
     flags: 0,
     ...overrides,
   });
+}
+
+function linuxAttribute(type: number): OpaqueAttribute {
+  return { space: SPACE.LINUX, type, critical: true, value: new Uint8Array(20) };
 }
 
 function put(record: Sa | Policy): KernelChange {
@@ -197,6 +202,12 @@ const refusals: readonly (readonly [what: string, record: Sa | Policy, reason: R
   ["BEET", spi(1, { mode: 4 }), /mode 4/],
   ["a selector", spi(1, { selector: sampleSelector() }), /a selector of the SA/],
   ["a routing domain", spi(1, { rdomain: 1 }), /a routing domain/],
+  [
+    "an extension of a newer kernel",
+    spi(1, { opaque: [linuxAttribute(0x400 + 27)] }),
+    /attribute 1051 of Linux/,
+  ],
+  ["a selector in disguise", spi(1, { opaque: [linuxAttribute(0x400 + 7)] }), /attribute 1031 of Linux/],
   ["a limit of nothing", spi(1, { hard: { bytes: 0n } }), /no limit of 0 bytes/],
   ["too many packets", spi(1, { hard: { packets: 1n << 32n } }), /no limit of 4294967296 packets/],
   ["keys without a cipher", spi(1, { encryption: undefined }), /ESP without an encryption/],
