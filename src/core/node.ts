@@ -16,6 +16,7 @@ import { type Effect, Effects } from "./effect.ts";
 import { Follower, type ListEnd } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
 import { Handover, type HandoverSituation } from "./handover.ts";
+import { type Inheritance, Inherited } from "./inherited.ts";
 import { Inventory, type Item } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Master } from "./master.ts";
@@ -61,6 +62,7 @@ export class Node {
   readonly #master: Master;
   readonly #follower: Follower;
   readonly #kernel: OwnKernel;
+  readonly #inherited: Inherited;
   #steps: { readonly waiting: Waiting; readonly steps: readonly Step[] }[] = [];
   #followedSession = "";
   readonly #sessions = new Map<string, number>();
@@ -88,6 +90,13 @@ export class Node {
       follower: this.#follower,
       effects: this.#effects,
       counters: this.counters,
+    });
+    this.#inherited = new Inherited({
+      mirror: this.mirror,
+      inventory: this.inventory,
+      effects: this.#effects,
+      counters: this.counters,
+      tellsProgress: settings.canAdvance,
     });
   }
 
@@ -120,6 +129,7 @@ export class Node {
       this.#follower.leases.steppedDown(nowMs);
       this.handover.steppedDown(nowMs);
       this.#kernel.steppedDown(nowMs);
+      this.#inherited.end();
     }
     this.tick(nowMs);
     this.#announce();
@@ -132,6 +142,7 @@ export class Node {
     this.#follower.tick(nowMs);
     this.#stepHandover(nowMs);
     this.#judgeDemotion(nowMs);
+    this.#removeReplaced(nowMs);
   }
 
   /** The operator wants another node to be master. @returns why that cannot begin; undefined: it has begun. */
@@ -215,6 +226,11 @@ export class Node {
     return this.#master.outbox(peer)?.ready === true;
   }
 
+  /** Of a master: what is left of the SAs of masters before it. */
+  inheritance(nowMs: number): Inheritance {
+    return this.#inherited.inheritance(nowMs);
+  }
+
   /** How far a slave is behind. */
   lag(peer: string, nowMs: number): { changes: number; ms: number } | undefined {
     const outbox = this.#master.outbox(peer);
@@ -230,6 +246,7 @@ export class Node {
 
   /** Something has happened in the kernel that was not this node's own change. */
   kernelEvent(event: KernelEvent, nowMs: number): void {
+    if (this.membership.role === "MASTER") this.#inherited.see(event);
     this.#kernel.event(event, nowMs);
   }
 
@@ -414,6 +431,7 @@ export class Node {
     }
     this.#follower.retire();
     this.#followedSession = "";
+    this.#inherited.begin();
     this.#kernel.beginDump();
   }
 
@@ -450,6 +468,16 @@ export class Node {
     this.demotion.step({ role, peers: views, followed, equal, complete }, nowMs);
   }
 
+  /** What the IKE daemon would have deleted, had it known it. During a handover it is the next master's. */
+  #removeReplaced(nowMs: number): void {
+    if (this.membership.role !== "MASTER" || !this.#kernel.known || this.handover.withholds(nowMs)) return;
+    for (const identity of this.#inherited.step(nowMs)) {
+      this.#effects.log("state", `removing ${describe(identity)}: inherited, replaced and idle`, "removing");
+      this.#master.forget(identity.key);
+      this.#queue.add(identity, { remove: true });
+    }
+  }
+
   /** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
   #adopt({ key, identity, content }: Item, nowMs: number): void {
     const entry = this.mirror.get(key);
@@ -462,13 +490,20 @@ export class Node {
     this.#bump(result.ok ? "changes applied" : "changes refused");
     if (result.ok) {
       this.#follower.stepped(step);
-      if (this.membership.role === "MASTER" && step.identity.kind === "policy") this.#master.moved(step.key);
+      if (this.membership.role === "MASTER") this.#steppedAsMaster(step);
       this.#kernel.unguard(step.key);
     } else if (step.content === undefined) {
       this.#effects.log("error", `cannot delete ${describe(step.identity)}: ${result.reason}`, result.reason);
     } else {
       this.#follower.failed(step, result.reason);
     }
+  }
+
+  /** A master's own changes are what was left to do of a master before it. */
+  #steppedAsMaster({ key, identity }: Step): void {
+    if (identity.kind === "policy") this.#master.moved(key);
+    const item = this.inventory.get(key);
+    if (item !== undefined) this.#inherited.inherit(item);
   }
 
   #bump(what: string): void {
