@@ -14,6 +14,7 @@ import type {
   KernelChange,
   KernelIpsec,
   KernelResult,
+  LocalListener,
   RoleTracker,
 } from "../../src/ports.ts";
 import { type Address, formatAddress } from "../../src/record/address.ts";
@@ -77,6 +78,7 @@ export interface DaemonOptions {
   readonly tracker?: RoleTracker;
   readonly demoter?: Demoter;
   readonly ike?: readonly IkeControl[];
+  readonly control?: LocalListener;
 }
 
 /** One daemon, running, with any kernel. */
@@ -113,6 +115,7 @@ export class DaemonWith<K extends KernelIpsec> {
       tracker: options.tracker ?? new LockedTracker(mode),
       demoter: options.demoter,
       ike: options.ike,
+      control: options.control,
       log: this.log,
       os: "test",
     });
