@@ -99,6 +99,7 @@ export class Master {
   /** No master any more. */
   retire(): void {
     for (const peer of [...this.#outboxes.keys(), ...this.#asked]) this.leave(peer);
+    this.#gone.clear(); // what comes back from now on, the next master has made
   }
 
   outbox(peer: string): Outbox | undefined {

@@ -17,11 +17,13 @@ import { Follower, type ListEnd } from "./follower.ts";
 import { GuardBook } from "./guard_book.ts";
 import { Handover, type HandoverSituation } from "./handover.ts";
 import { type Inheritance, Inherited } from "./inherited.ts";
-import { Inventory, type Item } from "./inventory.ts";
+import { Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Master } from "./master.ts";
 import { Membership } from "./membership.ts";
-import { entryOf, Mirror, volatileOf } from "./mirror.ts";
+import { entryOf, Mirror } from "./mirror.ts";
+import { Offers } from "./offers.ts";
+import { WINDOW_BYTES } from "./outbox.ts";
 import { OwnKernel } from "./own_kernel.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 import type { Step } from "./plan.ts";
@@ -62,6 +64,7 @@ export class Node {
   readonly #master: Master;
   readonly #follower: Follower;
   readonly #kernel: OwnKernel;
+  readonly #offers = new Offers();
   readonly #inherited: Inherited;
   #steps: { readonly waiting: Waiting; readonly steps: readonly Step[] }[] = [];
   #followedSession = "";
@@ -218,12 +221,13 @@ export class Node {
 
   /** The next data for a peer, at most about `budgetBytes` and never more than its window. */
   collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
-    return this.#master.collect(peer, nowMs, budgetBytes);
+    const offers = this.#offers.next(peer, nowMs, budgetBytes);
+    return offers.length > 0 ? offers : this.#master.collect(peer, nowMs, budgetBytes);
   }
 
   /** Whether `collect` would give something. */
   hasData(peer: string): boolean {
-    return this.#master.outbox(peer)?.ready === true;
+    return this.#offers.isReady(peer) || this.#master.outbox(peer)?.ready === true;
   }
 
   /** Of a master: what is left of the SAs of masters before it. */
@@ -364,11 +368,8 @@ export class Node {
 
   /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
   #offer(peer: string, nowMs: number): void {
-    for (const entry of this.#master.takeUnsaid(peer)) {
-      const { identity: { kind }, rank, content } = entry;
-      const volatile = volatileOf(entry, nowMs);
-      this.#effects.send(peer, { type: "put", change: 0, kind, rank, content, volatile });
-    }
+    this.#offers.set(peer, this.#master.takeUnsaid(peer));
+    for (const put of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.#effects.send(peer, put);
   }
 
   /**
@@ -383,7 +384,7 @@ export class Node {
     const isKnown = this.mirror.get(key) !== undefined || this.inventory.get(key) !== undefined;
     if (
       isKnown || this.#master.isGone(key) || refusal !== undefined ||
-      !isShared(record, this.settings.ownership)
+      !isShared(record, this.settings.ownership) || this.#wouldRepeat(record)
     ) {
       return this.#bump("offers refused");
     }
@@ -392,6 +393,12 @@ export class Node {
     this.#guard.set(key, record);
     this.#queue.add(identity);
     this.#master.touch(identity);
+  }
+
+  /** Whether this node would send on an SA with nonces that another one has used. */
+  #wouldRepeat(record: IpsecRecord): boolean {
+    return record.kind === "sa" && this.settings.takeover(record.sa) === "none" &&
+      this.#guard.sendsOn(record.sa);
   }
 
   #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
@@ -410,6 +417,10 @@ export class Node {
    */
   #takeOver(nowMs: number): void {
     this.#follower.overtake(nowMs);
+    this.#offers.clear();
+    for (const { key, content } of [...this.inventory.values()]) {
+      if (content === UNKNOWN_CONTENT) this.inventory.delete(key); // the dump knows what is left of it
+    }
     for (const { key, identity, remove } of this.#queue.drain()) {
       const entry = this.mirror.get(key);
       const item = this.inventory.get(key);

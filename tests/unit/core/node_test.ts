@@ -441,6 +441,60 @@ Deno.test("Node.setRole() to SLAVE offers the new master what it was not told", 
   assertEquals(types(sent).filter((type) => type !== "state"), ["put", "want"]);
 });
 
+Deno.test("Node.setRole() to SLAVE offers thousands of records in parts", () => {
+  const host = lone("MASTER", [], ["p"]);
+  const made = Array.from({ length: 6000 }, (_, i) => sa(i + 1));
+  for (const record of made) host.kernel.disturb({ kind: "put", record });
+  host.turn();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  host.takeSent();
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  host.perform();
+  const atOnce = host.takeSent();
+  const bytesOf = (messages: readonly Message[]) =>
+    messages.reduce((sum, one) => sum + (one.type === "put" ? one.content.length : 0), 0);
+  assert(bytesOf(atOnce) <= 300_000, `${bytesOf(atOnce)} bytes at once`);
+  let count = types(atOnce).filter((type) => type === "put").length;
+  while (host.node.hasData("p")) {
+    const part = host.node.collect("p", host.clock.nowMs, 32_000);
+    assert(bytesOf(part) <= 33_000, `${bytesOf(part)} bytes in a part`);
+    count += part.length;
+  }
+  assertEquals(count, 6000);
+});
+
+Deno.test("Node.receive() of an offer: no SA on which this kernel would repeat nonces", () => {
+  const host = lone("MASTER", [], [], { takeover: () => "none" });
+  hear(host, put(sa(1), 0), put(policy("10.2.0.0/16"), 0));
+  host.turn();
+  assertEquals(host.holds(), ["policy 10.2.0.0/16"]);
+});
+
+Deno.test("Node.receive() of an offer: what was deleted in an earlier time as master may have been made anew", () => {
+  const host = master([sa(1)]);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.turn();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  hear(host, put(sa(1), 0));
+  host.turn();
+  assertEquals(host.holds(), ["sa 1"]);
+});
+
+Deno.test("Node.setRole() at a takeover adopts nothing of which it does not know what it is", () => {
+  const host = slave([sa(1)]);
+  host.refuses.add("put sa 1").add("delete sa 1");
+  hear(host, put(sa(1, { reqid: 9 }), 10, 1));
+  host.turn();
+  hear(host, gone(sa(1), 11));
+  host.turn();
+  assertEquals(host.holds(), ["sa 1"], "the kernel keeps it");
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  assertEquals(host.node.mirror.get(recordKey(sa(1)))?.content, encodeContent(sa(1)));
+});
+
 Deno.test("Node.setRole() still does the old master's new records and deletions, but no updates", () => {
   const host = slave([sa(1), sa(2), policy("10.2.0.0/16")]);
   hear(
