@@ -160,7 +160,12 @@ export class XfrmKernel implements KernelIpsec {
 
   /** SAs come with the kernel's own threshold, which is low: it would tell of every second packet. */
   #watch(): void {
-    if (this.#unwatched.length > 0) watchSas(this.#channel, this.#unwatched.splice(0));
+    if (this.#unwatched.length === 0) return;
+    try {
+      watchSas(this.#channel, this.#unwatched.splice(0));
+    } catch (error) { // no memory …: these are told of more often than they need be
+      if (!(error instanceof SyscallError)) throw error;
+    }
   }
 
   #surroundings(): Surroundings {
@@ -184,6 +189,7 @@ export class XfrmKernel implements KernelIpsec {
       return event === undefined ? [] : this.#translate(event, message.type);
     } catch (error) {
       if (error instanceof DecodeError) return this.#note(messageName(message.type), error.message);
+      if (error instanceof SyscallError) return [{ kind: "resync", reason: error.message }]; // while reading back
       throw error;
     }
   }

@@ -3,6 +3,7 @@
  * small parts with pauses, stale answers lie in the queue, and a datagram's bytes are gone after the next receive.
  */
 
+import { SyscallError } from "../../src/errors.ts";
 import {
   type NetlinkHead,
   type NetlinkMessage,
@@ -70,6 +71,8 @@ export class FakeXfrm {
   hasContexts = false;
   /** Answers that are lost from now on. */
   loseAnswers = 0;
+  /** Sends that fail for want of memory from now on. */
+  failSends = 0;
   /** Dumps that are marked as interrupted from now on. */
   interruptDumps = 0;
   /** With which errno the next dump is refused. */
@@ -297,6 +300,10 @@ export class FakeNetlinkSocket implements KernelSocket {
 
   send(bytes: Uint8Array): void {
     if (this.closed) throw new TypeError("Cannot send: the socket is closed");
+    if (this.kernel.failSends > 0) {
+      this.kernel.failSends--;
+      throw new SyscallError("send to the kernel", "ENOBUFS", 105);
+    }
     this.kernel.take(bytes.slice(), this);
   }
 

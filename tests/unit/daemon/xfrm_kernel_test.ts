@@ -440,6 +440,16 @@ Deno.test("XfrmKernel.readEvents() survives a notification that is garbage", () 
   assertEquals(kernel.readEvents(10).map(({ kind }) => kind), ["unreadable", "unreadable", "record"]);
 });
 
+Deno.test("XfrmKernel.readEvents() asks for a dump when it cannot read an SA back, and loses no other event", () => {
+  const { fake, kernel } = start();
+  fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
+  fake.update(bodyOf(sa(1, { reqid: 5 })), bodyOf(sa(1)));
+  fake.failSends = 2; // the question, and the threshold
+  const events = kernel.readEvents(10);
+  assertEquals(events.map(({ kind }) => kind), ["record", "resync"]);
+  assertEquals(kernel.readEvents(10), []);
+});
+
 Deno.test("XfrmKernel counts what a device does", () => {
   const { fake, kernel } = start();
   const writer = new Writer().bytes(bodyOf(sa(1)));
