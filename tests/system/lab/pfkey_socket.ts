@@ -5,14 +5,12 @@
 
 import type { Node } from "./node.ts";
 
-/** `SADB_*` message types, by the names that setkey(8) has for them where it has any. */
+/** `SADB_*` message types, by the names that setkey(8) has for them. */
 export const MESSAGE = {
   getspi: 1,
   update: 2,
   add: 3,
   delete: 4,
-  get: 5,
-  register: 7,
   flush: 9,
   dump: 10,
   spdupdate: 13,
@@ -25,12 +23,10 @@ export const MESSAGE = {
 /** `SADB_EXT_*` and `SADB_X_EXT_*`. */
 export const EXTENSION = {
   sa: 1,
-  current: 2,
   hard: 3,
   soft: 4,
   src: 5,
   dst: 6,
-  proxy: 7,
   authKey: 8,
   encryptKey: 9,
   spiRange: 16,
@@ -59,21 +55,21 @@ const SO_RCVBUFFORCE = 33;
 const MSG_DONTWAIT = 0x40;
 const HEADER_BYTES = 16;
 
+function openLibc() {
+  return Deno.dlopen("libc.so.6", {
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+    setns: { parameters: ["i32", "i32"], result: "i32" },
+    socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+    send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+    recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  }).symbols;
+}
+
+let opened: ReturnType<typeof openLibc> | undefined;
 /** The C library, opened on first use: this module is read on machines that have no PF_KEY, too. */
-const libc = (() => {
-  const open = () =>
-    Deno.dlopen("libc.so.6", {
-      open: { parameters: ["buffer", "i32"], result: "i32" },
-      close: { parameters: ["i32"], result: "i32" },
-      setns: { parameters: ["i32", "i32"], result: "i32" },
-      socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
-      setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
-      send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-      recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-    }).symbols;
-  let opened: ReturnType<typeof open> | undefined;
-  return () => opened ??= open();
-})();
+const libc = () => opened ??= openLibc();
 
 /**
  * Numbers one after the other in the order of the format's letters, little-endian: B, H, I, Q of 1, 2, 4 and 8 bytes;
@@ -111,6 +107,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
+/** A PF_KEY socket in a node. The kernel has answered by the time that a request is sent. */
 export class KeySocket {
   #seq = 0;
   readonly #buffer = new Uint8Array(1 << 16);

@@ -98,7 +98,7 @@ function saExtensions(command: string, words: readonly string[]): Uint8Array[] {
   const [encrypt, encryptKey = "0x"] = options.get("-E") ?? [];
   const encryptId = compress === undefined ? idOf(ENCRYPT, encrypt) : find(COMPRESS, compress);
   const sa = pack("NBBBBI", Number(spi), number("-r"), MATURE, idOf(AUTH, auth), encryptId, 0);
-  if (command === "delete" || command === "get") return [extension(EXTENSION.sa, sa), ...ends];
+  if (command === "delete") return [extension(EXTENSION.sa, sa), ...ends];
   return [
     extension(EXTENSION.sa, sa),
     ...ends,
