@@ -76,6 +76,7 @@ export class PfkeyMemory {
 
   /** A whole dump, oldest first. @returns the records as they are, in the order in which they count. */
   completeAll(readings: readonly Told[]): IpsecRecord[] {
+    this.#untold.dumped(new Set(readings.map(({ record }) => recordKey(record))));
     const policies: Placed[] = [];
     const records: IpsecRecord[] = [];
     for (const reading of readings) {

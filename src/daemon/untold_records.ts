@@ -12,6 +12,8 @@ interface Untold {
   readonly record: IpsecRecord;
   /** Content of it as the kernel tells it. */
   readonly told: Uint8Array;
+  /** In a row, that have not shown it. */
+  dumps: number;
 }
 
 export class UntoldRecords {
@@ -25,7 +27,15 @@ export class UntoldRecords {
     const told = shown === record ? undefined : encodeContent(shown);
     if (told === undefined || equalBytes(told, encodeContent(record))) {
       this.#records.delete(recordKey(record));
-    } else this.#records.set(recordKey(record), { record, told });
+    } else this.#records.set(recordKey(record), { record, told, dumps: 0 });
+  }
+
+  /** A whole dump has shown these. It may be older than what was put last: only a second one makes sure. */
+  dumped(keys: ReadonlySet<string>): void {
+    for (const [key, untold] of this.#records) {
+      untold.dumps = keys.has(key) ? 0 : untold.dumps + 1;
+      if (untold.dumps >= 2) this.#records.delete(key);
+    }
   }
 
   delete(key: string): void {

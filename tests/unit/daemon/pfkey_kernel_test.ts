@@ -272,6 +272,23 @@ Deno.test("An SA that the kernel does not tell whole does not look changed", () 
   assertEquals(dump(bench.kernel).map(encodeContent), [encodeContent(told)]);
 });
 
+Deno.test("What is not known whole is forgotten when two comparisons do not show it", () => {
+  const bench = start();
+  const sa = plainSa({ flags: SA_FLAG.LONG_REPLAY });
+  const flagsOf = (records: readonly IpsecRecord[]) =>
+    records.map((record) => record.kind === "sa" ? record.sa.flags : undefined);
+  bench.kernel.apply([put(sa)]);
+  const { sas } = bench.fake;
+  bench.fake.sas = []; // and nobody tells of it
+  assertEquals(dump(bench.kernel), []);
+  bench.fake.sas = sas; // that dump was older than the SA
+  assertEquals(flagsOf(dump(bench.kernel)), [SA_FLAG.LONG_REPLAY]);
+  bench.fake.sas = [];
+  for (let i = 0; i < 2; i++) dump(bench.kernel);
+  bench.fake.sas = sas; // of somebody else
+  assertEquals(flagsOf(dump(bench.kernel)), [0]);
+});
+
 Deno.test("readEvents() reads back what an update has made of an SA", () => {
   const bench = start();
   addByOther(bench, spi(1));
