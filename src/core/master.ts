@@ -187,6 +187,7 @@ export class Master {
 
   #drop(key: string): MirrorEntry | undefined {
     for (const unsaid of this.#unsaid.values()) unsaid.delete(key);
+    for (const refused of this.#refused.values()) refused.delete(key);
     this.#gone.delete(key);
     this.#gone.add(key); // as the latest
     if (this.#gone.size > MOST_GONE) {
