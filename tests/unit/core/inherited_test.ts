@@ -93,7 +93,11 @@ const pair = (spi: number, reqid = 1, overrides: Partial<Sa> = {}) => [
 ];
 
 /** Policies of one child: out and in. The outbound one names an SPI, as charon does, unless 0. */
-function child(net: string, reqid = 1, { spi = 0, mode = MODE.TUNNEL as number, any = false } = {}) {
+function child(
+  net: string,
+  reqid = 1,
+  { spi = 0, mode = MODE.TUNNEL as number, any = false, protocol = PROTOCOL.ESP as number } = {},
+) {
   const template = (src: Uint8Array, dst: Uint8Array, own: number) =>
     sampleTemplate({
       src: any ? addr("0.0.0.0") : src,
@@ -101,6 +105,7 @@ function child(net: string, reqid = 1, { spi = 0, mode = MODE.TUNNEL as number, 
       spi: own,
       reqid,
       mode,
+      protocol,
     });
   const [address, bits] = net.split("/") as [string, string];
   const far = { address: addr(address), bits: Number(bits) };
@@ -169,7 +174,19 @@ const ROWS: readonly {
     made: [...pair(32, 2), ...child(S1, 2), ...pair(34, 1), ...child(S2, 1)],
     goes: [...OLD, "sa 18", "sa 19"],
   },
+  {
+    name: "goes: policies that ask for no reqid",
+    old: [...pair(16), ...child(S1, 0)],
+    made: [...pair(32), ...child(S1, 0)],
+    goes: OLD,
+  },
   { name: "stays: nothing is made", made: [], goes: [] },
+  {
+    name: "stays: the kernel tells nothing of IPCOMP",
+    old: [...pair(16, 1, { protocol: PROTOCOL.IPCOMP }), ...child(S1, 1, { protocol: PROTOCOL.IPCOMP })],
+    made: [...pair(32, 1, { protocol: PROTOCOL.IPCOMP }), ...child(S1, 1, { protocol: PROTOCOL.IPCOMP })],
+    goes: [],
+  },
   { name: "stays: the policies are those of before", made: pair(32), goes: [] },
   { name: "stays: no SAs are made", made: child(S1), goes: [] },
   { name: "stays: one of two directions", made: [pair(32)[0]!, ...child(S1)], goes: ["sa 16"] },
@@ -264,6 +281,33 @@ Deno.test("Inherited.step() keeps what has been replaced only for a while", () =
   assertEquals(reign.wait(LONG_MS), OLD);
 });
 
+Deno.test("Inherited.step() begins the grace time again when a policy has led to it meanwhile", () => {
+  const reign = new Reign([...pair(16), ...child(S1)]);
+  reign.make([...pair(32), ...child(S1)]);
+  reign.wait(INHERITED_GRACE_MS / 2);
+  reign.make(child(S1, 1, { spi: 16 }));
+  assertEquals(reign.wait(INHERITED_GRACE_MS), ["sa 17"]);
+  reign.make(child(S1));
+  assertEquals(reign.wait(INHERITED_GRACE_MS), []);
+  assertEquals(reign.wait(LONG_MS), ["sa 16"]);
+});
+
+Deno.test("Inherited.step() leaves alone what somebody else has made in the place of an inherited one", () => {
+  const reign = new Reign([...pair(16), ...child(S1)]);
+  reign.make([...pair(16), ...pair(32), ...child(S1)]);
+  assertEquals(reign.wait(LONG_MS), []);
+  assertEquals(reign.inherited.inheritance(reign.nowMs).count, 0);
+});
+
+Deno.test("Inherited.step() reads many policies in parts, and judges when it knows all", () => {
+  const others = Array.from({ length: 600 }, (_, i) => child(`10.${100 + (i >> 8)}.${i & 255}.0/24`, 9))
+    .flat();
+  const reign = new Reign([...others, ...pair(16), ...child(S1)]);
+  reign.make([...pair(32), ...child(S1)]);
+  assertEquals(reign.wait(INHERITED_GRACE_MS + 4 * STEP_MS), []);
+  assertEquals(reign.wait(4 * STEP_MS), OLD);
+});
+
 Deno.test("Inherited.step() keeps an SA whose policy is gone", () => {
   const reign = new Reign([...pair(16), ...child(S1)]);
   reign.make([...pair(32), ...child(S1)]);
@@ -293,6 +337,17 @@ Deno.test("Inherited.end() forgets what was inherited", () => {
   reign.inherited.end();
   assertEquals(reign.inherited.inheritance(reign.nowMs).count, 0);
   assertEquals(reign.wait(LONG_MS), []);
+});
+
+Deno.test("Inherited.begin() knows nothing of an earlier reign", () => {
+  const reign = new Reign([...pair(16), ...child(S1)]);
+  reign.make([...pair(32), ...child(S1)]);
+  reign.wait(2 * STEP_MS);
+  reign.inherited.end();
+  for (const record of [...pair(32), ...child(S1)]) reign.lose(record);
+  reign.inherited.begin();
+  reign.make([...pair(48), ...child(S1)]);
+  assertEquals(reign.wait(LONG_MS), [], "no policy could use what was inherited");
 });
 
 Deno.test("Inherited.inheritance() counts and says when the first ends", () => {
