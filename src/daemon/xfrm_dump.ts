@@ -38,6 +38,8 @@ type Phase = "sas" | "policies" | "done";
 export class XfrmDump<T> {
   #phase: Phase = "sas";
   #interrupted = false;
+  /** Since something was lost, nothing has come. */
+  #isTorn = false;
   #restarts = 0;
   #seq = 0;
   readonly #sas: T[] = [];
@@ -53,12 +55,15 @@ export class XfrmDump<T> {
    *
    * @returns all of it when it was the last.
    * @throws {KernelReplyError} when the kernel refuses.
+   * @throws {SyscallError} when its end was lost.
    */
   continue(): DumpedTables<T> | undefined {
     for (let count = 0; count < DATAGRAMS_PER_PART && this.#phase !== "done"; count++) {
       const received = this.socket.receive();
+      if (received.kind === "empty" && this.#isTorn) throw new SyscallError("read a dump", "ENOBUFS", 105);
       if (received.kind === "empty") return undefined;
       if (received.kind === "closed") throw new SyscallError("read a dump", received.reason, 0);
+      this.#isTorn = received.kind === "overrun";
       if (received.kind === "overrun") this.#interrupted = true;
       else this.#takeDatagram(splitDatagram(received.bytes));
     }

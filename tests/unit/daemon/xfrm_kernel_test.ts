@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { KernelReplyError } from "../../../src/errors.ts";
+import { KernelReplyError, SyscallError } from "../../../src/errors.ts";
 import { XfrmKernel } from "../../../src/daemon/xfrm_kernel.ts";
 import { attributeHead, splitDatagram, writeAttribute } from "../../../src/layout/netlink.ts";
 import { Writer } from "../../../src/layout/writer.ts";
@@ -135,6 +135,15 @@ Deno.test("XfrmKernel begins a dump again from its beginning", () => {
   kernel.apply([putSa(sa(6))]);
   assertEquals(dump(kernel).length, 6);
   assertEquals(fake.sockets.slice(2).map(({ closed }) => closed), [true, true]);
+});
+
+Deno.test("XfrmKernel.continueDump() waits for no end that was lost", () => {
+  const { fake, kernel } = start();
+  kernel.apply([putSa(sa(1))]);
+  kernel.beginDump();
+  fake.sockets.at(-1)!.queue = ["overrun"];
+  assertThrows(() => [1, 2, 3].forEach(() => kernel.continueDump()), SyscallError, "ENOBUFS");
+  assertEquals(dump(kernel).length, 1, "the next one is whole");
 });
 
 Deno.test("XfrmKernel repeats a dump that was interrupted, but not for ever", () => {
