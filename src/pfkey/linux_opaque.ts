@@ -8,8 +8,9 @@ import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import { LINUX_EXT, sadbXSecCtx } from "./linux_tables.ts";
-import { type Extensions, type ExtensionWriter, type Platform, sadbExt } from "./message.ts";
+import { type Extensions, type ExtensionWriter, type Platform } from "./message.ts";
 import { Refusal } from "./refusal.ts";
+import { unknownAttribute } from "./unknown_extensions.ts";
 
 const XFRMA_SEC_CTX = 8;
 /** Beyond all numbers of XFRM attributes. */
@@ -21,7 +22,7 @@ const SPACE_NAMES = {
   [SPACE.FREEBSD]: "FreeBSD",
 } as const;
 
-/** The extensions whose types are not in `known`, ascending. @throws {DecodeError} */
+/** The extensions whose types are not in `known`, ascending. @throws {DecodeError} @throws {Refusal} */
 export function readOpaque(
   extensions: Extensions,
   known: ReadonlySet<number>,
@@ -30,10 +31,10 @@ export function readOpaque(
   const opaque: OpaqueAttribute[] = [];
   for (const [type, extension] of extensions) {
     if (known.has(type)) continue;
-    const attribute = type === LINUX_EXT.SADB_X_EXT_SEC_CTX
-      ? { type: XFRMA_SEC_CTX, value: contextToXfrm(extension, platform) }
-      : { type: FIRST_OWN_TYPE + type, value: extension.slice(sadbExt.size) };
-    opaque.push({ space: SPACE.LINUX, critical: true, ...attribute });
+    if (type === LINUX_EXT.SADB_X_EXT_SEC_CTX) {
+      const value = contextToXfrm(extension, platform);
+      opaque.push({ space: SPACE.LINUX, type: XFRMA_SEC_CTX, critical: true, value });
+    } else opaque.push(unknownAttribute(SPACE.LINUX, FIRST_OWN_TYPE + type, extension, platform));
   }
   return opaque.sort((a, b) => a.type - b.type);
 }

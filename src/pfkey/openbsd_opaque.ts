@@ -7,10 +7,11 @@ import { DecodeError } from "../errors.ts";
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
-import { addIdentity, addOpaque, readIdentity, readStruct, SADB_EXT } from "./extensions.ts";
-import { type Extensions, type ExtensionWriter, type Platform, sadbExt } from "./message.ts";
+import { addIdentity, readIdentity, readStruct, SADB_EXT } from "./extensions.ts";
+import { type Extensions, type ExtensionWriter, type Platform } from "./message.ts";
 import { OPENBSD_EXT, SADB_EXT_MAX, sadbXIface, sadbXTag, sadbXTap } from "./openbsd_constants.ts";
 import { Refusal } from "./refusal.ts";
+import { addUnknown, unknownAttribute } from "./unknown_extensions.ts";
 
 /** An extension that travels as an opaque attribute of the same number. */
 interface Kind {
@@ -92,12 +93,6 @@ const KINDS: ReadonlyMap<number, Kind> = new Map([
   [OPENBSD_EXT.SADB_X_EXT_IFACE, IFACE],
 ]);
 
-/** Numbers of attributes have 12 bits. */
-const GREATEST_TYPE = 0xfff;
-
-/** First byte of an extension that is not known, which says in which order the others are. */
-const ORDER_MARKS = { little: 1, big: 2 } as const;
-
 /** An attribute of OpenBSD's space. */
 export function opaqueOf(type: number, critical: boolean, value: Uint8Array): OpaqueAttribute {
   return { space: SPACE.OPENBSD, type, critical, value };
@@ -110,11 +105,7 @@ export function readOpaque(extensions: Extensions, platform: Platform): OpaqueAt
     const kind = KINDS.get(type);
     const value = kind?.read(extensions, type, platform);
     if (kind !== undefined && value !== undefined) opaque.push(opaqueOf(type, kind.critical, value));
-    else if (type > SADB_EXT_MAX) {
-      if (type > GREATEST_TYPE) throw new Refusal(`extension ${type}`);
-      const bytes = [ORDER_MARKS[platform.order], ...extension.subarray(sadbExt.size)];
-      opaque.push(opaqueOf(type, true, Uint8Array.from(bytes)));
-    }
+    else if (type > SADB_EXT_MAX) opaque.push(unknownAttribute(SPACE.OPENBSD, type, extension, platform));
   }
   return sortByType(opaque);
 }
@@ -143,15 +134,10 @@ export function addOpaques(
 
 function addOne(writer: ExtensionWriter, type: number, value: Uint8Array): void {
   const kind = KINDS.get(type);
-  if (kind === undefined) return addUnknown(writer, type, value);
-  decoded(type, value, (reader) => kind.write(writer, type, reader));
-}
-
-function addUnknown(writer: ExtensionWriter, type: number, value: Uint8Array): void {
-  if (type <= SADB_EXT_MAX || value[0] !== ORDER_MARKS[writer.platform.order]) {
+  if (kind !== undefined) return decoded(type, value, (reader) => kind.write(writer, type, reader));
+  if (type <= SADB_EXT_MAX || !addUnknown(writer, type, value)) {
     throw new Refusal(`attribute ${type} of OpenBSD cannot be honoured`);
   }
-  addOpaque(writer, type, value.subarray(1));
 }
 
 /** What the attribute of that number says; undefined when it is missing. @throws {Refusal} when it is malformed. */
