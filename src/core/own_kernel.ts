@@ -199,9 +199,10 @@ export class OwnKernel {
     const item = inventory.delete(key);
     follower.undisplace(key);
     if (!this.#isMaster) follower.kernelLost(identity, expired, nowMs);
-    else if (item === undefined) return this.unguard(key); // refused here: it was never there
-    else if (this.#withheld !== undefined && !expired) this.#withheld.add(key);
-    else master.forget(key);
+    else if (item !== undefined) { // else refused here: it was never there
+      if (this.#withheld !== undefined && !expired) this.#withheld.add(key);
+      else master.forget(key);
+    }
     this.unguard(key);
   }
 
