@@ -172,3 +172,23 @@ Deno.test("Demotion.reason says why", () => {
   assertEquals(reason(slave([away()]), 4 + PATIENCE_MS), "no session with p, which was master");
   assertEquals(reason(leading([away()]), 99_999), "master");
 });
+
+Deno.test("Demotion.force() demotes whatever else is true, also a master, until it is over", () => {
+  const demotion = new Demotion();
+  demotion.step(leading([]), 0);
+  demotion.force("handover");
+  demotion.step(leading([]), 1);
+  assertEquals([demotion.demoted, demotion.reason], [true, "handover"]);
+  demotion.step(synced, 2);
+  assertEquals(demotion.demoted, true);
+  demotion.force(undefined);
+  assertEquals([demotion.demoted, demotion.reason], [false, "handover is over"]);
+});
+
+Deno.test("Demotion.force() leaves a demotion of another reason when it is over", () => {
+  const demotion = new Demotion();
+  demotion.force("handover");
+  demotion.step(joining, 0);
+  demotion.force(undefined);
+  assertEquals([demotion.demoted, demotion.reason], [true, "not synchronised with p"]);
+});
