@@ -1,14 +1,7 @@
 /**
  * The SAs that a master has inherited: its IKE daemon does not know them and will never delete them. Says which of
- * them newer ones have replaced, and which reqids the daemon has given again. Pure; the node calls it while it is master.
- *
- * Addresses do not tell tunnels apart: charon's SAs have empty selectors, the children of one peer share their
- * endpoints, and so do clients behind one NAT. What tells is which policies can use an SA. An inherited SA is replaced
- * when (1) other SAs are alike (protocol, mode, endpoints in this direction, selector, mark, routing domain, interface
- * id, encapsulation and its ports), which somebody else has made here in this reign; (2) policies could use it at the
- * takeover; (3) each of these, and each that could use it now, is there, was written by somebody else in this reign, and
- * can use one of (1). An outbound policy that still names its SPI keeps it, so does one whose reqid was given again.
- * Whatever a mistake might hit is left to its hard limit.
+ * them newer ones have replaced, and which reqids the daemon has given again. Pure; the node calls it while it is
+ * master.
  */
 
 import type { Counters, KernelEvent } from "../ports.ts";
@@ -28,8 +21,8 @@ export const INHERITED_GRACE_MS = 60_000;
 /** How often it is judged. */
 const JUDGE_MS = 1000;
 
-/** Records decoded at once: some milliseconds. */
-const READ_AT_ONCE = 500;
+/** Records decoded, or SAs judged, at once: some milliseconds. */
+const AT_ONCE = 500;
 
 /** What an inherited SA, or one that may replace it, is judged by. */
 interface Traits extends SaTraits {
@@ -65,8 +58,22 @@ export interface Inheritance {
   readonly firstEndsInMs: number | undefined;
 }
 
+/**
+ * The inherited SAs of one reign, and what has been made beside them.
+ *
+ * Addresses do not tell tunnels apart: charon's SAs have empty selectors, the children of one peer share their
+ * endpoints, and so do clients behind one NAT. What tells is which policies can use an SA. An inherited SA is replaced
+ * when
+ * 1. there are SAs like it (protocol, mode, endpoints in this direction, selector, mark, routing domain, interface id,
+ *    encapsulation and its ports) that somebody else has made here later in this reign;
+ * 2. policies could use it at the takeover;
+ * 3. each of these, and each that could use it now, is there, was written by somebody else in this reign, and can use
+ *    one of (1). So an outbound policy that still names its SPI keeps it, and so does one that has got its reqid.
+ *
+ * Whatever a mistake might hit is left to its hard limit.
+ */
 export class Inherited {
-  /** Inherited SAs that have not been decoded yet. */
+  /** Inherited SAs that have not been decoded yet, by key, with their serials. */
   readonly #unread = new Map<string, number>();
   readonly #sas = new Map<string, Traits>();
   /** The policies that were inherited, as they were. */
@@ -84,6 +91,8 @@ export class Inherited {
   #isAnnounced = false;
   #judgedMs = -Infinity;
   #serial = 0;
+  /** How many candidates have had their turn. */
+  #turn = 0;
 
   constructor(private readonly parts: InheritedParts) {}
 
@@ -140,7 +149,7 @@ export class Inherited {
     if (this.#sas.size === 0) this.#forgetLegacy();
     if (candidates.length === 0 && this.#unchecked.size === 0 || !this.#readPolicies()) return [];
     this.#checkReqids();
-    const due = candidates.filter((sa) => this.#isOver(sa, alike.get(sa.likeness)!, nowMs));
+    const due = this.#next(candidates).filter((sa) => this.#isOver(sa, alike.get(sa.likeness)!, nowMs));
     for (const { identity: { key } } of due) this.#sas.delete(key);
     this.#count("replaced SAs removed", due.length);
     return due.map(({ identity }) => identity);
@@ -156,7 +165,7 @@ export class Inherited {
 
   #read(nowMs: number): void {
     const { mirror, inventory } = this.parts;
-    for (const [key, serial] of this.#unread.entries().take(READ_AT_ONCE).toArray()) {
+    for (const [key, serial] of this.#unread.entries().take(AT_ONCE).toArray()) {
       this.#unread.delete(key);
       const entry = mirror.get(key);
       if (entry === undefined || inventory.get(key)?.shared !== true) continue;
@@ -195,8 +204,15 @@ export class Inherited {
   /** @returns whether all policies are known as they were and as they are */
   #readPolicies(): boolean {
     const policies = [...this.parts.inventory.values()].filter(({ identity }) => identity.kind === "policy");
-    return this.#legacyUses.refresh(this.#legacy.values(), READ_AT_ONCE) &&
-      this.#uses.refresh(policies, READ_AT_ONCE);
+    return this.#legacyUses.refresh(this.#legacy.values(), AT_ONCE) &&
+      this.#uses.refresh(policies, AT_ONCE);
+  }
+
+  /** All in their turn: of very many, each is looked at every few seconds. */
+  #next(candidates: readonly Traits[]): Traits[] {
+    const part = candidates.slice(this.#turn, this.#turn + AT_ONCE);
+    this.#turn = this.#turn + AT_ONCE < candidates.length ? this.#turn + AT_ONCE : 0;
+    return part;
   }
 
   #isOver(sa: Traits, alike: readonly Traits[], nowMs: number): boolean {
