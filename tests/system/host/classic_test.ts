@@ -27,7 +27,7 @@ const HELD = ["ESP with AES-128", "AH transport", "flow out, use"];
 const put = (name: string): KernelChange => ({ kind: "put", record: rawRecord(name) });
 
 /** Ports of their own for each pair, as tests run side by side. */
-let nextPort = 41_000 + Deno.pid % 1000 * 20;
+let nextPort = 21_000 + Deno.pid % 250 * 40;
 
 function hasPython(): boolean {
   try {

@@ -9,8 +9,8 @@ import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
 const KEY = "000102030405060708090a0b0c0d0e0f";
 const ignore = Deno.env.get("CI") !== "true" && Deno.uid() !== 0;
 
-/** Ports of their own for each pair of daemons, as tests run side by side. */
-let nextPort = 20_500 + Deno.pid % 2000 * 10;
+/** Ports of their own for each pair of daemons, as tests run side by side; below those that connections take. */
+let nextPort = 10_000 + Deno.pid % 250 * 40;
 
 interface Place {
   readonly folder: string;
