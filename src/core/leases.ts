@@ -109,6 +109,22 @@ export class Leases {
     if (inKernel) this.#advance(entry.identity.id, key, { ...now, oseq: renewed.start });
   }
 
+  /**
+   * This node is master, and another one was too: the own kernel has to go on above all that may have been sent from
+   * there, and takes no packet that was taken there.
+   *
+   * @returns where it stands then; undefined for an SA that is not here.
+   */
+  outdo(key: string, theirs: Progress, nowMs: number): Progress | undefined {
+    const entry = this.mirror.get(key);
+    if (entry?.counters === undefined || entry.identity.kind !== "sa" || !this.canAdvance) return undefined;
+    const { flags } = this.#lookUp(entry, nowMs);
+    const now = furthest(entry.counters, possible(theirs, flags));
+    const ahead = { ...now, oseq: startAbove(now.oseq, 0, flags, this.place, 1) };
+    this.#advance(entry.identity.id, key, ahead);
+    return ahead;
+  }
+
   /** The own kernel holds what the master has, with counters of its own, perhaps of long ago. */
   standing(key: string, nowMs: number): void {
     const entry = this.mirror.get(key);

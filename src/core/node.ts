@@ -4,12 +4,18 @@
  * events → `takeEffects`, `nextChanges` → kernel → `applied`, `collect` → peers.
  */
 
-import { decodeIdentity, decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
+import {
+  decodeIdentity,
+  decodeRecord,
+  decodeSaCounters,
+  encodePolicyAge,
+  encodeSaCounters,
+} from "../record/encoding.ts";
 import { identityOf, type IpsecRecord } from "../record/record.ts";
 import type { Address, Prefix } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Advance, Counters, KernelChange, KernelEvent, KernelResult, Role, Takeover } from "../ports.ts";
-import type { Change, Message, Put } from "../wire/native/message.ts";
+import type { Change, CountersMessage, Message, Put } from "../wire/native/message.ts";
 import { Demotion } from "./demotion.ts";
 import { describe } from "./describe.ts";
 import { type Effect, Effects } from "./effect.ts";
@@ -65,6 +71,8 @@ export class Node {
   readonly #follower: Follower;
   readonly #kernel: OwnKernel;
   readonly #offers = new Offers();
+  /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
+  readonly #outdone = new Set<string>();
   readonly #inherited: Inherited;
   #steps: { readonly waiting: Waiting; readonly steps: readonly Step[] }[] = [];
   #followedSession = "";
@@ -126,6 +134,7 @@ export class Node {
     const before = this.membership.role;
     if (!this.membership.setRole(role, nowMs)) return;
     this.#effects.log("state", `${before} -> ${role}: ${reason}`);
+    this.#outdone.clear();
     if (role === "MASTER") this.#takeOver(nowMs);
     else if (before === "MASTER") {
       this.#master.retire();
@@ -207,6 +216,7 @@ export class Node {
       case "flush":
         return this.#follow(peer, message, nowMs);
       case "counters":
+        if (this.#outdone.has(peer)) return this.#outdo(message, nowMs);
         return this.#follower.count(peer, message, nowMs);
       default:
         this.#bump(`ignored ${message.type}`);
@@ -331,8 +341,10 @@ export class Node {
   #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
     const doubles = this.membership.twoMasters;
     if (this.membership.hear(peer, state)) {
-      if (this.membership.acting) this.#raised(`${peer} knew epoch ${state.greatestEpoch}`);
-      else this.#announce();
+      if (this.membership.acting) {
+        this.#raised(`${peer} knew epoch ${state.greatestEpoch}`);
+        this.#askCounters(peer);
+      } else this.#announce();
     }
     if (this.membership.twoMasters > doubles) {
       this.#effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
@@ -340,6 +352,19 @@ export class Node {
     if (state.role === "MASTER") this.#master.leave(peer);
     this.#refollow(nowMs);
     this.tick(nowMs);
+  }
+
+  #askCounters(peer: string): void {
+    if (this.membership.isSlaveOnly(peer)) return;
+    this.#outdone.add(peer);
+    this.#effects.send(peer, { type: "want", identities: [] });
+  }
+
+  /** Another node was master meanwhile. Until it is outdone its peers refuse our packets, and numbers go out twice. */
+  #outdo({ identity, volatile }: CountersMessage, nowMs: number): void {
+    const { key } = decodeIdentity("sa", identity);
+    const progress = this.#follower.leases.outdo(key, decodeSaCounters(volatile), nowMs);
+    if (progress !== undefined) this.#master.progress(key, progress, nowMs);
   }
 
   /** This node acts as master in a new epoch. */
@@ -368,8 +393,8 @@ export class Node {
 
   /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
   #offer(peer: string, nowMs: number): void {
-    this.#offers.set(peer, this.#master.takeUnsaid(peer));
-    for (const put of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.#effects.send(peer, put);
+    this.#offers.set(peer, this.#master.takeUnsaid(peer).map((entry) => ({ of: "record", entry })));
+    for (const offer of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.#effects.send(peer, offer);
   }
 
   /**
@@ -401,8 +426,17 @@ export class Node {
       this.#guard.sendsOn(record.sa);
   }
 
+  /** A master asks how far this node has come, that was master beside it or follows one that was. */
+  #tellCounters(peer: string): void {
+    const entries = [...this.mirror.values()].filter(({ counters }) => counters !== undefined);
+    this.#offers.set(peer, entries.map((entry) => ({ of: "counters", entry })));
+  }
+
   #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
-    if (this.membership.role !== "MASTER") return;
+    if (this.membership.role !== "MASTER") {
+      if (identities.length === 0 && peer === this.membership.followed) this.#tellCounters(peer);
+      return;
+    }
     if (identities.length === 0) {
       const ready = this.membership.acting && this.#kernel.known;
       return this.#master.join(peer, ready ? this.membership.epoch : undefined);

@@ -1,43 +1,55 @@
 /**
- * What a node that steps down has still to offer to the new master: what it made alone (DESIGN section 6). Handed over
- * in parts, as no socket takes thousands of records at once.
+ * What a node that steps down has still to offer to the new master: what it made alone (DESIGN section 6), and when that
+ * one was master all the while, how far it has come with each SA. Handed over in parts, as no socket takes thousands of
+ * records at once.
  */
 
-import type { Put } from "../wire/native/message.ts";
+import { encodeIdentity } from "../record/encoding.ts";
+import type { CountersMessage, Put } from "../wire/native/message.ts";
 import { type MirrorEntry, volatileOf } from "./mirror.ts";
+
+/** An entry as it was when it was offered: whole, or its counters only. */
+export interface Offer {
+  readonly of: "record" | "counters";
+  readonly entry: MirrorEntry;
+}
 
 export class Offers {
   #peer = "";
-  #entries: readonly MirrorEntry[] = [];
+  #waiting: readonly Offer[] = [];
 
   /** To whom, and what; what another one has not taken yet is dropped. */
-  set(peer: string, entries: readonly MirrorEntry[]): void {
-    this.#entries = peer === this.#peer ? [...this.#entries, ...entries] : entries;
+  set(peer: string, offers: readonly Offer[]): void {
+    this.#waiting = peer === this.#peer ? [...this.#waiting, ...offers] : offers;
     this.#peer = peer;
   }
 
   /** This node is master itself. */
   clear(): void {
-    this.#entries = [];
+    this.#waiting = [];
   }
 
   /** Whether `next` would give something. */
   isReady(peer: string): boolean {
-    return peer === this.#peer && this.#entries.length > 0;
+    return peer === this.#peer && this.#waiting.length > 0;
   }
 
   /** The next offers to this peer, about `budgetBytes` at most. */
-  next(peer: string, nowMs: number, budgetBytes: number): Put[] {
+  next(peer: string, nowMs: number, budgetBytes: number): (Put | CountersMessage)[] {
     if (!this.isReady(peer)) return [];
-    const puts: Put[] = [];
-    for (let bytes = 0; bytes < budgetBytes && puts.length < this.#entries.length;) {
-      const entry = this.#entries[puts.length]!;
-      const { identity: { kind }, rank, content } = entry;
+    const messages: (Put | CountersMessage)[] = [];
+    for (let bytes = 0; bytes < budgetBytes && messages.length < this.#waiting.length;) {
+      const { of, entry } = this.#waiting[messages.length]!;
+      const { identity, rank, content } = entry;
       const volatile = volatileOf(entry, nowMs);
-      puts.push({ type: "put", change: 0, kind, rank, content, volatile });
-      bytes += content.length + volatile.length;
+      bytes += volatile.length + content.length;
+      messages.push(
+        of === "counters"
+          ? { type: "counters", identity: encodeIdentity(identity), volatile }
+          : { type: "put", change: 0, kind: identity.kind, rank, content, volatile },
+      );
     }
-    this.#entries = this.#entries.slice(puts.length);
-    return puts;
+    this.#waiting = this.#waiting.slice(messages.length);
+    return messages;
   }
 }

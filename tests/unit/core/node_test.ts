@@ -245,9 +245,11 @@ Deno.test("Node.receive() answers what is asked about", () => {
   assertEquals(collect(host), ["put", "delete"]);
 });
 
-Deno.test("Node.receive() gives nothing to whoever asks a slave", () => {
-  const host = slave([sa(1)]);
+Deno.test("Node.receive() gives its counters to a master that asks a slave, and nothing to another one", () => {
+  const host = slave([sa(1), policy("10.2.0.0/16")]);
   hear(host, { type: "want", identities: [] });
+  assertEquals([host.node.hasData("p"), collect(host)], [true, ["counters"]]);
+  hear(host, stateOf("SLAVE", 5), { type: "want", identities: [] });
   assertEquals([host.node.hasData("p"), collect(host)], [false, []]);
   host.node.setRole("MASTER", "test", host.clock.nowMs);
   host.turn();
@@ -305,6 +307,21 @@ const countersOf = (host: Host) => {
   const [record] = host.kernel.records();
   return record?.kind === "sa" ? record.sa.counters : undefined;
 };
+
+Deno.test("Node.receive() of a later epoch: what the other master has sent and received is outdone", () => {
+  const host = master([sa(1)]);
+  report(host, 2n ** 22n, 7n);
+  assertEquals(countersOf(host)?.oseq, 0n, "nobody else was master");
+  hear(host, stateOf("SLAVE", host.node.membership.epoch + 1, { master: PEER }));
+  host.perform();
+  assertEquals(types(host.takeSent()).slice(-1), ["want"]);
+  report(host, 2n ** 22n, 7n);
+  // the other one may have stood two margins higher than it knows, and this node has its own place above that
+  assertEquals([countersOf(host)?.oseq, countersOf(host)?.seq], [2n ** 22n + 3n * 2n ** 20n, 7n]);
+  report(host, 5n, 3n);
+  assertEquals(countersOf(host)?.seq, 7n, "never back");
+  assertEquals(collect(host)[0], "counters", "slaves have to follow");
+});
 
 Deno.test("Node.receive() of counters: the kernel stands above what was sent, and at what was received", () => {
   const host = slave([sa(1)]);
