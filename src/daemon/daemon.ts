@@ -19,6 +19,7 @@ import type {
   Transport,
 } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
+import { MAX_ADDRESSES } from "../wire/native/catalog.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
 import { AllPeers } from "./all_peers.ts";
 import { ControlServer } from "./control_server.ts";
@@ -86,7 +87,8 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     os: ports.os,
     capabilities: 0,
     settingsDigest: resolved.settingsDigest,
-    addresses: [...resolved.named, ...everyPeer.map(({ address }) => address)],
+    // nothing follows from them: what decides is in the digest
+    addresses: [...resolved.named, ...everyPeer.map(({ address }) => address)].slice(0, MAX_ADDRESSES),
   };
   const classic = openClassic(config, resolved, node, { ...ports, refusals, troubles });
   const native = new Peers({

@@ -61,6 +61,17 @@ Deno.test("Gateway brings a snapshot and then every change to the slave", async 
   assertEquals(slave.log.count(/synchronised with 10.0.0.1: 2502 records/), 1);
 });
 
+Deno.test("Gateway has more addresses than HELLO can name", async () => {
+  const world = new World();
+  const many = Array.from({ length: 300 }, (_, i) => `listen on 10.1.${i >> 8}.${i & 255}`).join("\n");
+  const master = new FakeDaemon(world, { address: M, peers: [S], mode: "master", more: many });
+  const slave = new FakeDaemon(world, { address: S, peers: [M], mode: "slave" });
+  master.disturb(sa(1));
+  await world.run(5000);
+  assertSame(master, slave);
+  assertEquals(Object.keys(slave.contents()).length, 1);
+});
+
 Deno.test("Gateway brings changes through a network that cuts, delays and has small buffers", async () => {
   for (let seed = 1; seed <= 5; seed++) {
     const world = new World();
