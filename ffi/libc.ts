@@ -104,8 +104,6 @@ const SYMBOLS = {
     parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
     result: "i32",
   },
-  // pid_t getppid(void);
-  getppid: { parameters: [], result: "i32" },
   // int kill(pid_t pid, int signal);
   kill: { parameters: ["i32", "i32"], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);

@@ -1,4 +1,4 @@
-/** What a process does to itself: terminal, core dumps, secrecy of its memory, its parent, signals. */
+/** What a process does to itself: terminal, core dumps, secrecy of its memory, signals. */
 
 import type { Fd } from "../src/ports.ts";
 import { LINUX } from "./constants.ts";
@@ -43,11 +43,6 @@ export function forbidCoreDumps(libc: Libc): void {
  */
 export function forbidTracing(libc: Libc): void {
   libc.check(libc.c.prctl?.(LINUX.PR_SET_DUMPABLE, 0n, 0n, 0n, 0n) ?? 0, "set PR_SET_DUMPABLE");
-}
-
-/** The process that started this one; 1 when that has ended. */
-export function parentProcessId(libc: Libc): number {
-  return libc.c.getppid();
 }
 
 /** Sends a signal; 0 only asks whether the process exists. @returns false when there is no such process. */

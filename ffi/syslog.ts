@@ -1,6 +1,6 @@
 /**
  * Datagrams to the syslog daemon. syslog(3) would hold up the whole program while the daemon's reader stalls;
- * here a datagram that cannot be taken at once is dropped and counted. The text is made in src/log.
+ * here a datagram that cannot be taken at once is dropped. The text is made in src/log.
  */
 
 import type { OwnedFd } from "./fd.ts";
@@ -19,31 +19,14 @@ export class SyslogSocket {
   readonly #libc: Libc;
   readonly #path: string;
   #fd: OwnedFd | undefined;
-  #dropped = 0;
 
   constructor(libc: Libc, path = SYSLOG_PATH) {
     this.#libc = libc;
     this.#path = path;
   }
 
-  /** Datagrams lost so far. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
   /** Sends `<PRI>…` as it is, without waiting. @returns false when it was dropped. */
   send(datagram: Uint8Array): boolean {
-    const sent = this.#trySend(datagram);
-    if (!sent) this.#dropped++;
-    return sent;
-  }
-
-  close(): void {
-    this.#fd?.close();
-    this.#fd = undefined;
-  }
-
-  #trySend(datagram: Uint8Array): boolean {
     if (this.#libc.c.sendsyslog !== null) {
       return this.#libc.c.sendsyslog(unshared(datagram), BigInt(datagram.length), 0) === 0;
     }
@@ -51,6 +34,11 @@ export class SyslogSocket {
     if (first !== "broken") return first === "sent";
     this.close();
     return this.#sendOnce(datagram) === "sent";
+  }
+
+  close(): void {
+    this.#fd?.close();
+    this.#fd = undefined;
   }
 
   #sendOnce(datagram: Uint8Array): "sent" | "full" | "broken" {

@@ -304,11 +304,5 @@ export interface IkeControl {
   cancel(): void;
 }
 
-/** The privileged half: a closed list of commands that the network process may ask for. */
-export interface Privileged {
-  /** The guard's rules are removed when the network process is gone, however it went. */
-  readonly guard: Guard;
-}
-
 /** One figure for each kind of thing that happened, by name. */
 export type Counters = Record<string, number>;

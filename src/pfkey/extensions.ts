@@ -72,18 +72,6 @@ export const sadbSpirange = new Layout("sadb_spirange", 16, {
   reserved: pad(4),
 });
 
-/** `struct sadb_supported`; structs `sadb_alg` follow. */
-export const sadbSupported = new Layout("sadb_supported", 8, { head: pad(4), reserved: pad(4) });
-
-/** `struct sadb_alg`. `ivlen` is in bytes, on OpenBSD in bits. */
-export const sadbAlg = new Layout("sadb_alg", 8, {
-  id: u8,
-  ivlen: u8,
-  minbits: u16,
-  maxbits: u16,
-  reserved: pad(2),
-});
-
 /** States of an SA; a larval one has an SPI and no keys. */
 export const SADB_SASTATE = { LARVAL: 0, MATURE: 1, DYING: 2, DEAD: 3 } as const;
 

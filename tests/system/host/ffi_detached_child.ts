@@ -2,7 +2,7 @@
 
 import { adoptReadyFd, reportReady } from "../../../ffi/daemonise.ts";
 import { openLibc } from "../../../ffi/libc.ts";
-import { forbidCoreDumps, forbidTracing, parentProcessId, releaseTerminal } from "../../../ffi/process.ts";
+import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../../../ffi/process.ts";
 
 const libc = openLibc();
 const [kind, fd] = Deno.args;
@@ -17,7 +17,7 @@ Deno.writeTextFileSync(
   `${kind}.tmp`,
   JSON.stringify({
     session: Number(stat[5]),
-    parent: parentProcessId(libc),
+    parent: Deno.ppid,
     standard: [0, 1, 2].map((n) => Deno.readLinkSync(`/proc/self/fd/${n}`)),
     cores: /^Max core file size +\d+ +(\d+)/m.exec(limits)?.[1],
     cwd: Deno.cwd(),

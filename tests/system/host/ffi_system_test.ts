@@ -8,7 +8,7 @@ import { openPipe } from "../../../ffi/fd.ts";
 import { effectiveUserId, findAccount } from "../../../ffi/identity.ts";
 import { interfaceIndex, interfaceName, listInterfaceAddresses } from "../../../ffi/interfaces.ts";
 import { readOwnedFile } from "../../../ffi/owned_file.ts";
-import { parentProcessId, sendSignal, setInheritable } from "../../../ffi/process.ts";
+import { sendSignal, setInheritable } from "../../../ffi/process.ts";
 import { resolveName } from "../../../ffi/resolve.ts";
 import { FfiKernelSocket } from "../../../ffi/kernel_socket.ts";
 import { encodeUnixSockaddr } from "../../../ffi/sockaddr.ts";
@@ -133,7 +133,6 @@ Deno.test("SyslogSocket drops without a reader, sends with one, and finds a new 
     assertEquals(syslog.send(text.encode("<30>two")), true);
     assertEquals(next.receive(), { kind: "data", bytes: text.encode("<30>two") });
     next.close();
-    assertEquals(syslog.dropped, 2);
     syslog.close();
   }));
 
@@ -142,9 +141,10 @@ Deno.test("SyslogSocket never waits for a reader that stalls", () =>
     const reader = openReader(`${folder}/log`);
     const syslog = new SyslogSocket(libc, `${folder}/log`);
     const start = performance.now();
-    for (let i = 0; i < 5000; i++) syslog.send(text.encode(`<30>line ${i}`));
+    const lines = Array.from({ length: 5000 }, (_, i) => text.encode(`<30>line ${i}`));
+    const dropped = lines.filter((line) => !syslog.send(line)).length;
     assert(performance.now() - start < 2000);
-    assert(syslog.dropped > 0 && syslog.dropped < 5000);
+    assert(dropped > 0 && dropped < 5000);
     syslog.close();
     reader.close();
   }));
@@ -228,8 +228,7 @@ Deno.test("reportReady() to a first process that is gone is no error", () => {
   assertEquals(write.isOpen, false);
 });
 
-Deno.test("parentProcessId() and sendSignal()", () => {
-  assertEquals(parentProcessId(libc), Deno.ppid);
+Deno.test("sendSignal() finds processes", () => {
   assertEquals(sendSignal(libc, Deno.pid, 0), true);
   assertEquals(sendSignal(libc, 0x3fffffff, 0), false);
 });

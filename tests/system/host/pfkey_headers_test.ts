@@ -37,8 +37,6 @@ const STRUCTS: readonly (readonly [layout: Struct, members: Members])[] = [
   [base.sadbKey, `${HEAD}, u16 bits, u16 -reserved`],
   [base.sadbIdent, `${HEAD}, u16 type, u16 -reserved, u64 id`],
   [base.sadbSpirange, `${HEAD}, u32 min, u32 max, u32 -reserved`],
-  [base.sadbSupported, `${HEAD}, u32 -reserved`],
-  [base.sadbAlg, "u8 id, u8 ivlen, u16 minbits, u16 maxbits, u16 -reserved"],
   [kame.sadbXPolicy, `${HEAD}, u16 type, u8 dir, u8 scope, u32 id, u32 priority`],
   [kame.sadbXSa2, `${HEAD}, u8 mode, u8 -reserved1, u16 -reserved2, u32 sequence, u32 reqid`],
   [kame.sadbXNatTType, `${HEAD}, u8 type, u8 -reserved1, u8 -reserved2, u8 -reserved3`],

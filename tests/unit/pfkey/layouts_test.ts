@@ -1,13 +1,11 @@
 import { assertEquals } from "@std/assert";
 import {
   sadbAddress,
-  sadbAlg,
   sadbIdent,
   sadbKey,
   sadbLifetime,
   sadbSa,
   sadbSpirange,
-  sadbSupported,
 } from "../../../src/pfkey/extensions.ts";
 import { sadbExt, sadbMsg } from "../../../src/pfkey/message.ts";
 
@@ -29,8 +27,6 @@ const structs = [
   { layout: sadbKey, size: 8, offsets: { bits: 4, reserved: 6 } },
   { layout: sadbIdent, size: 16, offsets: { type: 4, reserved: 6, id: 8 } },
   { layout: sadbSpirange, size: 16, offsets: { min: 4, max: 8, reserved: 12 } },
-  { layout: sadbSupported, size: 8, offsets: { reserved: 4 } },
-  { layout: sadbAlg, size: 8, offsets: { id: 0, ivlen: 1, minbits: 2, maxbits: 4, reserved: 6 } },
 ];
 
 for (const { layout, size, offsets } of structs) {
