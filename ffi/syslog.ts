@@ -3,11 +3,12 @@
  * here a datagram that cannot be taken at once is dropped. The text is made in src/log.
  */
 
+import { SyscallError } from "../src/errors.ts";
 import type { OwnedFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
 import { unshared } from "./memory.ts";
 import { encodeUnixSockaddr } from "./sockaddr.ts";
-import { openSocket, orClose } from "./socket.ts";
+import { openSocket } from "./socket.ts";
 
 const SYSLOG_PATH = "/dev/log";
 
@@ -51,13 +52,17 @@ export class SyslogSocket {
     return ["EAGAIN", "ENOBUFS", "EMSGSIZE", "EINTR"].includes(this.#libc.errno()) ? "full" : "broken";
   }
 
-  /** @returns undefined when there is no syslog daemon. */
+  /** @returns undefined when there is no syslog daemon, or no descriptor: nobody can be told of either. */
   #connect(): OwnedFd | undefined {
     const { AF_UNIX, SOCK_DGRAM } = this.#libc.constants;
-    const fd = openSocket(this.#libc, AF_UNIX, SOCK_DGRAM, 0);
-    const address = orClose(fd, () => encodeUnixSockaddr(this.#libc.system, this.#path));
-    if (this.#libc.c.connect(fd.use(), address, address.length) === 0) return fd;
-    fd.close();
+    const address = encodeUnixSockaddr(this.#libc.system, this.#path);
+    try {
+      const fd = openSocket(this.#libc, AF_UNIX, SOCK_DGRAM, 0);
+      if (this.#libc.c.connect(fd.use(), address, address.length) === 0) return fd;
+      fd.close();
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+    }
     return undefined;
   }
 }
