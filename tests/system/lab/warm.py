@@ -1,9 +1,9 @@
 """A process that is warm: it moves addresses, pulls cables, kills and sends packets within a millisecond.
 
 warm.py FIFO NODE... reads lines from FIFO, of commands with " ; " between them, does them at once, and prints how many
-milliseconds a line took. `add NODE ADDRESS/DEVICE...` announces what it adds (gratuitous ARP), `del` takes it away;
-`down PORT...` and `up PORT...` are cables in the guest's own namespace; `kill PID...`; `send NODE DEVICE FILE` sends the
-frames of FILE, a line of hexadecimal digits each. IPv4 only.
+milliseconds a line took. `add NODE ADDRESS/DEVICE...` announces what it adds (gratuitous ARP), `announce` only that,
+`del` takes it away; `down PORT...` and `up PORT...` are cables in the guest's own namespace; `kill PID...`; `send NODE
+DEVICE FILE` sends the frames of FILE, a line of hexadecimal digits each. IPv4 only.
 """
 import ctypes, os, signal, socket, struct, sys, time
 
@@ -61,10 +61,11 @@ def do(places, command, *words):
     if command in ("up", "down"):
         for port in words:
             places[""].cable(port, command == "up")
-    elif command in ("add", "del"):
+    elif command in ("add", "del", "announce"):
         for address, device in (word.split("/") for word in words[1:]):
-            places[words[0]].address(NEWADDR if command == "add" else DELADDR, address, device)
-            if command == "add":
+            if command != "announce":
+                places[words[0]].address(NEWADDR if command == "add" else DELADDR, address, device)
+            if command != "del":
                 places[words[0]].announce(address, device)
     elif command == "kill":
         for pid in words:

@@ -53,6 +53,7 @@ export class Warm {
 }
 
 export const give = (node: Node) => `add ${node.name} ${SHARED}`;
+export const announce = (node: Node) => `announce ${node.name} ${SHARED}`;
 export const take = (node: Node) => `del ${node.name} ${SHARED}`;
 
 /** Commands with which a gateway dies: its cables are dead, and all of its processes are killed. */

@@ -20,6 +20,7 @@ import {
 } from "../lab/mod.ts";
 import {
   allRefused,
+  announce,
   cablesOf,
   Capture,
   type Captured,
@@ -236,10 +237,31 @@ async function moveTo(node: Node): Promise<void> {
   await other.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from.other);
 }
 
-test("ten takeovers in a row under load: no SA is lost, no sequence number goes out twice", async () => {
+test("another gateway is master for a moment, too: the one that stays goes on above what that has sent", async () => {
   await lab.client.ip(...tunnels("client"));
   await lab.gw1.ip(...tunnels("gateway"));
   await waitEqual(lab.gw1, lab.gw2);
+  const capture = await Capture.start(lab.client, 64);
+  const traffic = await Traffic.start(lab, innerOf(0));
+  const refused = await allRefused(lab);
+  const mark = traffic.mark();
+  const from = two.log.length;
+  await warm.do(give(lab.gw2));
+  await waitForRole(two, "MASTER", from);
+  await traffic.more(50);
+  await warm.do(take(lab.gw2), announce(lab.gw1));
+  await two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from);
+  await traffic.more(100);
+  step(
+    `two masters for a moment: ${traffic.tell(mark)}; refused before ${refused}, now ${await allRefused(
+      lab,
+    )}`,
+  );
+  await traffic.stop();
+  assertEquals(repeated(await capture.stop()).length, 0);
+});
+
+test("ten takeovers in a row under load: no SA is lost, no sequence number goes out twice", async () => {
   const refused = await allRefused(lab);
   const capture = await Capture.start(lab.client, 64);
   const traffic = await Traffic.start(lab, innerOf(0));
