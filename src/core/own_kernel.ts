@@ -149,8 +149,10 @@ export class OwnKernel {
 
   #changed(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
     this.touched(identity.key);
+    // an SA that was larval comes as a change of one that was not there
+    const isNew = created || this.parts.inventory.get(identity.key) === undefined;
     this.#learn(identity, record, created, nowMs);
-    if (created && this.#isMaster) this.parts.master.bore(identity.key);
+    if (isNew && this.#isMaster) this.parts.master.bore(identity.key);
   }
 
   #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {

@@ -197,7 +197,6 @@ export class XfrmKernel implements KernelIpsec {
   #translate(event: XfrmEvent, type: number): readonly KernelEvent[] {
     switch (event.kind) {
       case "sa":
-        if (event.reading.kind === "sa") this.#unwatched.push(event.reading.sa);
         return this.#fromReading(event.reading, true);
       case "policy": // an updated one keeps its place among those of its priority
         return this.#policyPut(event.reading, type !== XFRM_MSG_UPDPOLICY);
@@ -250,6 +249,7 @@ export class XfrmKernel implements KernelIpsec {
 
   #fromReading(reading: SaReading | PolicyReading, created: boolean): readonly KernelEvent[] {
     if (reading.kind === "refused") return this.#note(reading.what, reading.reason);
+    if (reading.kind === "sa") this.#unwatched.push(reading.sa);
     const record = this.#accept(reading);
     return record === undefined ? [] : [{ kind: "record", record, created }];
   }

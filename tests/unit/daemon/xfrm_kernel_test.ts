@@ -520,6 +520,9 @@ Deno.test("XfrmKernel has the kernel tell of counters, of others' SAs too", () =
   fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
   kernel.readEvents(10);
   assertEquals(fake.watched.length, 1);
+  fake.update(bodyOf(sa(1, { reqid: 9 })), bodyOf(sa(1)));
+  kernel.readEvents(10);
+  assertEquals(fake.watched.length, 2, "one that was larval until its update");
   const event = new Writer();
   xfrmAeventId.write(event, {
     saId: { daddr: PLAIN.dst, spi: 1, family: 2, proto: 50 },
