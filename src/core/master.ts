@@ -70,10 +70,10 @@ export class Master {
   lackOf(peer: string): string | undefined {
     const outbox = this.#outboxes.get(peer);
     if (outbox === undefined) return "has not asked for anything yet";
-    if (outbox.lagChanges > 0) return `has still to take ${outbox.lagChanges} changes`;
+    if (outbox.lagChanges > 0) return `has not taken all changes yet (${outbox.lagChanges} left)`;
     const refused = [...this.#refused.get(peer) ?? []];
     const count = refused.filter(([key, content]) => this.mirror.get(key)?.content === content).length;
-    return count > 0 ? `has refused ${count} records` : undefined;
+    return count > 0 ? `has refused what there is (records: ${count})` : undefined;
   }
 
   /** Somebody has made this record here: no peer knows of it before it has acknowledged it. */

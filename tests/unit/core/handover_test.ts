@@ -35,8 +35,8 @@ const REFUSALS: readonly (readonly [situation: Partial<HandoverSituation>, reaso
   [{ peers: [] }, "there is no peer"],
   [{ peers: [gone] }, "no peer can take over: p is not connected"],
   [
-    { peers: [unfit("is INIT"), unfit("has refused 1 records", "q")] },
-    "no peer can take over: p is INIT, q has refused 1 records",
+    { peers: [unfit("is INIT"), unfit("has refused what there is (records: 1)", "q")] },
+    "no peer can take over: p is INIT, q has refused what there is (records: 1)",
   ],
 ];
 
@@ -186,7 +186,7 @@ const OBSTACLES: readonly (readonly [obstacle: string, make: (a: Host, b: Host) 
   ["is INIT", (a, b) => (b.node.setRole("INIT", "test", 0), settle(a, b))],
   ["is FAIL", (a, b) => (b.node.setRole("FAIL", "test", 0), settle(a, b))],
   [
-    "has still to take 1 changes",
+    "has not taken all changes yet (1 left)",
     (a) => {
       a.kernel.disturb({ kind: "put", record: sa(3) });
       a.read();
@@ -202,7 +202,7 @@ const OBSTACLES: readonly (readonly [obstacle: string, make: (a: Host, b: Host) 
     (a, b) => (disconnect(a, b), a.node.peerUp("b", "0".repeat(31) + "2", false)),
   ],
   [
-    "has refused 1 records",
+    "has refused what there is (records: 1)",
     (a, b) => {
       b.refuses.add("put sa 3");
       a.kernel.disturb({ kind: "put", record: sa(3) });
