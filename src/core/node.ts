@@ -299,12 +299,17 @@ export class Node {
     for (let looks = 0; this.#kernel.known && looks < limit * 4 && changes.length < limit; looks++) {
       const waiting = this.#queue.shift();
       if (waiting === undefined) break;
-      const steps = this.#follower.plan(waiting, nowMs);
+      const steps = this.#isInUse(waiting) ? [] : this.#follower.plan(waiting, nowMs);
       this.#steps.push({ waiting, steps });
       changes.push(...steps.map(({ change }) => change));
     }
     if (changes.length === 0) this.applied([]);
     return changes;
+  }
+
+  /** What a master's kernel holds has come there meanwhile, and is not put over it. */
+  #isInUse({ key, remove }: Waiting): boolean {
+    return this.membership.role === "MASTER" && !remove && this.inventory.get(key)?.shared === true;
   }
 
   /** How the changes of the last `nextChanges` ended, in their order. undefined: nobody knows; they are done again. */

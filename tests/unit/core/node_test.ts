@@ -487,6 +487,18 @@ Deno.test("Node.receive() of an offer: no SA on which this kernel would repeat n
   assertEquals(host.holds(), ["policy 10.2.0.0/16"]);
 });
 
+Deno.test("Node.receive() of an offer: what the own kernel turns out to hold is not put over it", () => {
+  const limited = sa(1, { soft: { addSeconds: 90n }, hard: { addSeconds: 100n } });
+  const host = new Host("gw1", 1, new TestClock(), {}, [limited]);
+  host.node.start();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, put(limited, 0), put(sa(2), 0));
+  host.turn();
+  assertEquals(host.done, ["put sa 2"]);
+  assertEquals(host.holds(), ["sa 1", "sa 2"]);
+});
+
 Deno.test("Node.receive() of an offer: what was deleted in an earlier time as master may have been made anew", () => {
   const host = master([sa(1)]);
   host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
