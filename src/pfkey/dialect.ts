@@ -6,7 +6,7 @@
 import type { KernelChange, Takeover } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { OpaqueAttribute } from "../record/opaque.ts";
-import type { PolicyIdentity } from "../record/policy.ts";
+import type { Policy, PolicyIdentity } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { Sa, SaIdentity } from "../record/sa.ts";
 import type { PfkeyMessage, Platform } from "./message.ts";
@@ -152,4 +152,18 @@ export interface Dialect {
 /** The C name of a message type in `messages`, or `unknown(42)`. */
 export function nameOf(messages: Readonly<Record<string, number>>, type: number): string {
   return Object.keys(messages).find((name) => messages[name] === type) ?? `unknown(${type})`;
+}
+
+/** The record with what tells of its SA or policy; the same object where that gives what it was given. */
+export function toldRecord(
+  record: IpsecRecord,
+  toldSa: (sa: Sa) => Sa,
+  toldPolicy: (policy: Policy) => Policy,
+): IpsecRecord {
+  if (record.kind === "policy") {
+    const policy = toldPolicy(record.policy);
+    return policy === record.policy ? record : { kind: "policy", policy };
+  }
+  const sa = toldSa(record.sa);
+  return sa === record.sa ? record : { kind: "sa", sa };
 }

@@ -19,6 +19,7 @@ import {
   type Reading,
   type Request,
   type Surroundings,
+  toldRecord,
 } from "./dialect.ts";
 import { errnoName } from "./errno.ts";
 import { requireAddress, SADB_EXT } from "./extensions.ts";
@@ -79,7 +80,7 @@ export function freebsdDialect(order: ByteOrder): Dialect {
       const body = orReason(() => writeRecord(record, platform));
       return body.ok ? undefined : body.reason;
     },
-    told,
+    told: (record) => toldRecord(record, toldSa, toldPolicy),
     takeover,
   };
 }
@@ -88,15 +89,6 @@ export function freebsdDialect(order: ByteOrder): Dialect {
 function takeover(sa: Sa): Takeover {
   if (sa.protocol === PROTOCOL.IPCOMP) return "exact";
   return repeatsNonces(sa) ? "none" : "restart";
-}
-
-function told(record: IpsecRecord): IpsecRecord {
-  if (record.kind === "policy") {
-    const policy = toldPolicy(record.policy);
-    return policy === record.policy ? record : { kind: "policy", policy };
-  }
-  const sa = toldSa(record.sa);
-  return sa === record.sa ? record : { kind: "sa", sa };
 }
 
 function decode(message: PfkeyMessage, surroundings: Surroundings, platform: Platform): Meaning {

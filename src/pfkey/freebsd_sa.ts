@@ -27,6 +27,7 @@ import {
   SADB_SASTATE,
   sadbSa,
 } from "./extensions.ts";
+import { flagNames } from "./flag_names.ts";
 import { addKeys, algorithmNumbers, readAlgorithms, realIntegrity } from "./freebsd_algorithms.ts";
 import {
   CPI_MAX,
@@ -282,11 +283,6 @@ function isHost(address: Address, bits: number, end: Address): boolean {
 
 function modeName(mode: number): string {
   return Object.entries(MODE).find(([, value]) => value === mode)?.[0] ?? String(mode);
-}
-
-function flagNames(flags: number): string {
-  const names = Object.entries(SA_FLAG).filter(([, flag]) => (flags & flag) !== 0).map(([name]) => name);
-  return names.length === 0 ? `0x${flags.toString(16)}` : names.join(", ");
 }
 
 /** The SA as a dump shows it after `writeSa`; the same object where that shows all. */

@@ -13,6 +13,7 @@ import {
   type Planned,
   type Request,
   type Surroundings,
+  toldRecord,
 } from "./dialect.ts";
 import { errnoName } from "./errno.ts";
 import { SADB_SASTATE } from "./extensions.ts";
@@ -76,7 +77,7 @@ export function linuxDialect(order: ByteOrder, assume: LinuxAssumptions): Dialec
       const planned = plan({ kind: "put", record }, options);
       return planned.ok ? undefined : planned.reason;
     },
-    told,
+    told: (record) => toldRecord(record, toldSa, toldPolicy),
     takeover: () => "restart", // IVs begin with a random salt: none is used again
   };
 }
@@ -194,13 +195,4 @@ function saRequest(id: SaIdentity, { platform }: LinuxOptions): Pick<Request, "s
 function deletePolicy(id: Parameters<typeof encodePolicyId>[0], { platform }: LinuxOptions): Request {
   const body = encodePolicyId(id, platform);
   return { type: MSG.SADB_X_SPDDELETE, satype: ALL_SATYPES, body, fine: ["ENOENT"] };
-}
-
-function told(record: IpsecRecord): IpsecRecord {
-  if (record.kind === "policy") {
-    const policy = toldPolicy(record.policy);
-    return policy === record.policy ? record : { kind: "policy", policy };
-  }
-  const sa = toldSa(record.sa);
-  return sa === record.sa ? record : { kind: "sa", sa };
 }

@@ -28,6 +28,7 @@ import {
   SADB_SASTATE,
   sadbSa,
 } from "./extensions.ts";
+import { flagNames } from "./flag_names.ts";
 import { addLimits, currentOf, readCurrent, readLimits } from "./lifetime.ts";
 import {
   type Extensions,
@@ -238,11 +239,6 @@ function checkExpressible(sa: Sa): void {
   refuseIf(unknown !== 0, `flags ${flagNames(unknown)}`);
   refuseIf(sa.replayWindow > LONGEST_WINDOW, `replay window of ${sa.replayWindow} packets`);
   refuseIf(sa.hard.packets !== undefined || sa.soft.packets !== undefined, "limit of packets");
-}
-
-function flagNames(flags: number): string {
-  const names = Object.entries(SA_FLAG).filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name);
-  return names.length > 0 ? names.join(", ") : `0x${(flags >>> 0).toString(16)}`;
 }
 
 function safFlags({ mode, flags, encapsulation, opaque }: Sa): number {
