@@ -5,6 +5,7 @@ import { type Address, equalBytes, familyOf, isAnyAddress } from "../record/addr
 import { isNoSelector, NO_SELECTOR } from "../record/codecs.ts";
 import {
   type Encapsulation,
+  type Limits,
   MODE,
   NO_MARK,
   PROTOCOL,
@@ -97,7 +98,7 @@ function readRest(
   const src = requireAddress(extensions, SADB_EXT.SADB_EXT_ADDRESS_SRC, platform).address;
   if (familyOf(src) !== familyOf(id.dst)) throw new Refusal("addresses of different families");
   const { mode, sequence, reqid } = requireStruct(extensions, FREEBSD_EXT.SADB_X_EXT_SA2, sadbXSa2, platform);
-  const hard = readLimits(extensions, SADB_EXT.SADB_EXT_LIFETIME_HARD, platform);
+  const hard = limitsOf(extensions, SADB_EXT.SADB_EXT_LIFETIME_HARD, platform);
   const { allocations, ...current } = readCurrent(extensions, hard, nowSeconds, platform);
   const replay = readStruct(extensions, FREEBSD_EXT.SADB_X_EXT_SA_REPLAY, sadbXSaReplay, platform);
   return {
@@ -113,11 +114,17 @@ function readRest(
     interfaceId: 0,
     tfcPadding: 0,
     direction: SA_DIRECTION.NONE,
-    soft: readLimits(extensions, SADB_EXT.SADB_EXT_LIFETIME_SOFT, platform),
+    soft: limitsOf(extensions, SADB_EXT.SADB_EXT_LIFETIME_SOFT, platform),
     hard,
     counters: { oseq: BigInt(sequence), seq: 0n, bitmap: [], packets: BigInt(allocations), ...current },
     opaque: readOpaque(extensions, platform),
   };
+}
+
+/** A limit of packets is kept and shown, and never looked at (key_flush_sad of key.c): it is none. */
+function limitsOf(extensions: Extensions, type: number, platform: Platform): Limits {
+  const { packets: _, ...limits } = readLimits(extensions, type, platform);
+  return limits;
 }
 
 /** IPSEC_MODE_ANY fits policies of every mode, which nobody else's SAs do. */
@@ -244,6 +251,9 @@ function checkExpressible(sa: Sa): void {
   }
   if (sa.counters.oseq > LOW_MAX || sa.counters.seq > LOW_MAX) {
     throw new Refusal("the high half of extended sequence numbers cannot be set");
+  }
+  if (sa.hard.packets !== undefined || sa.soft.packets !== undefined) {
+    throw new Refusal("FreeBSD keeps a limit of packets, and lets more pass");
   }
   checkExtras(sa);
 }

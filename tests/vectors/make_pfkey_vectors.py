@@ -236,14 +236,17 @@ def freebsd_sas(v, d):
           freebsd_dump(d, 0x101b, 3, 12, key(20), key(16), replay=255),
           record=sa_record(0x101b, reqid=7, ageSeconds=100, replayWindow=2040, **cbc, **sha))
     v.add(d, "NAT-T, limits, use and a sequence number",
-          freebsd_dump(d, 0x101c, 3, 12, key(20), key(16), mode=TRANSPORT, hard=(9, 1 << 40, 3600, 600), soft=(0, 0, 2880, 0),
+          freebsd_dump(d, 0x101c, 3, 12, key(20), key(16), mode=TRANSPORT, hard=(0, 1 << 40, 3600, 600), soft=(0, 0, 2880, 0),
                        current=(5, 6000, NOW - 50, NOW - 20), sequence=77, state=DYING,
                        natt=(d.natt(4500, 40000)[0], d.natt(4500, 40000)[2], d.natt(4500, 40000)[1],
                              d.address(E_NATT_OAI, "10.9.8.7"))),
           record=sa_record(0x101c, mode=0, reqid=7, replayWindow=32, **cbc, **sha, ageSeconds=50, usedSeconds=20,
                            bytes=6000, packets=5, oseq=77, soft=dict(addSeconds=2880),
-                           hard=dict(addSeconds=3600, useSeconds=600, bytes=1 << 40, packets=9),
+                           hard=dict(addSeconds=3600, useSeconds=600, bytes=1 << 40),
                            encapsulation=dict(type=2, srcPort=4500, dstPort=40000, original="10.9.8.7")))
+    v.add(d, "a limit of packets, which is not heeded",
+          freebsd_dump(d, 0x1024, 3, 12, key(20), key(16), hard=(9, 0, 3600, 0), soft=(7, 0, 2880, 0)),
+          record=sa_record(0x1024, reqid=7, **cbc, **sha, **age, soft=dict(addSeconds=2880), hard=dict(addSeconds=3600)))
     v.add(d, "ESN", freebsd_dump(d, 0x101d, 5, 12, key(32), key(16), flags=0x400),
           record=sa_record(0x101d, reqid=7, flags=["ESN"], integrity=integrity(12, key(32), 128), **cbc, **age))
     v.add(d, "larval", freebsd_dump(d, 0x101e, state=LARVAL, replay=0, mode=ANY, reqid=0), reading="none")
