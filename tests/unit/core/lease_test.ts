@@ -70,7 +70,7 @@ Deno.test("staleStart() is never below the lease, and takes the line rate for an
   const lease = { ...firstLease(sampleCounters(), 0, FIRST, 0), start: 2n ** 31n };
   assertEquals(staleStart(lease, 0n, 0, FIRST, 1), 2n ** 31n);
   const unknown = firstLease(sampleCounters(), 0, FIRST, 0);
-  assertEquals(staleStart(unknown, 0n, 0, FIRST, 1000), 3n * 16n * BigInt(LINE_RATE) + BigInt(LINE_RATE));
+  assertEquals(staleStart(unknown, 0n, 0, FIRST, 1000), 3n * LEAST_MARGIN + 3n * BigInt(LINE_RATE));
 });
 
 Deno.test("strictWindow() lets nothing through that may have come before", () => {
