@@ -58,13 +58,19 @@ export function lastNumber(flags: number): bigint {
 
 /**
  * Where to start above `oseq`. `ageMs`: how long ago the master was heard last, when that is too long: then above all
- * that another node may have used that took over before, at the line rate where no rate is known (0). It takes at most
- * half of the numbers that are left.
+ * that another node may have used that took over before. `missed`: packets that may have gone out in that time. It
+ * takes at most half of the numbers that are left.
  */
-export function startAbove(oseq: bigint, rate: number, flags: number, place: Place, ageMs = 0): bigint {
+export function startAbove(
+  oseq: bigint,
+  rate: number,
+  flags: number,
+  place: Place,
+  ageMs = 0,
+  missed = packetsIn(rate, ageMs),
+): bigint {
   const margin = greater(LEAST_MARGIN, packetsIn(8 * rate, REPORT_MS + 1000));
   const places = BigInt(1 + place.index + (ageMs > 0 ? place.nodes : 0));
-  const missed = rate > 0 || ageMs === 0 ? packetsIn(rate, ageMs) : packetsIn(LINE_RATE, ageMs + GOOD_MS);
   const wanted = margin * places + missed;
   const half = greater(0n, lastNumber(flags) - oseq) / 2n;
   return oseq + lesser(wanted, (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half);
@@ -99,9 +105,14 @@ export function reported(
   };
 }
 
-/** Where to start when the master was last heard `ageMs` ago: no earlier than the lease. */
+/**
+ * Where to start when the master was last heard `ageMs` ago: no earlier than the lease. An SA that was never reported may
+ * have begun since, at any rate.
+ */
 export function staleStart(lease: Lease, oseq: bigint, flags: number, place: Place, ageMs: number): bigint {
-  return greater(startAbove(oseq, lease.sendRate, flags, place, Math.max(1, ageMs)), lease.start);
+  const { sendRate } = lease;
+  const missed = sendRate > 0 ? packetsIn(sendRate, ageMs) : packetsIn(LINE_RATE, ageMs + GOOD_MS);
+  return greater(startAbove(oseq, sendRate, flags, place, Math.max(1, ageMs), missed), lease.start);
 }
 
 /**
