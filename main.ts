@@ -20,7 +20,7 @@ import { type Listening, resolveConfig, ResolveError, type Resolver } from "./sr
 import { RuleGuard } from "./src/daemon/guard.ts";
 import { PfkeyKernel } from "./src/daemon/pfkey_kernel.ts";
 import { XfrmKernel } from "./src/daemon/xfrm_kernel.ts";
-import { ConfigError, KernelReplyError, PeerError, SyscallError } from "./src/errors.ts";
+import { ConfigError, DecodeError, KernelReplyError, PeerError, SyscallError } from "./src/errors.ts";
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "./src/link/interfaces.ts";
 import { HOST_ORDER } from "./src/layout/byte_order.ts";
 import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "./src/link/route_messages.ts";
@@ -347,7 +347,7 @@ function writeStderr(line: string): void {
 
 /** Errors with a message for the operator; everything else is a fault of ours and shows its stack. */
 function isExpected(error: unknown): error is Error {
-  return [ConfigError, ResolveError, SyscallError, KernelReplyError, PeerError].some((kind) =>
+  return [ConfigError, DecodeError, ResolveError, SyscallError, KernelReplyError, PeerError].some((kind) =>
     error instanceof kind
   );
 }

@@ -13,6 +13,7 @@ import {
 import { type Limits, MODE, NO_MARK, PROTOCOL, type Selector } from "../record/sa.ts";
 import type { Reading } from "./dialect.ts";
 import { readAddress, SADB_EXT } from "./extensions.ts";
+import { hasSpareSpi } from "./kame_policy.ts";
 import {
   type Extensions,
   ExtensionWriter,
@@ -208,20 +209,20 @@ function flowSetOf(
   };
 }
 
-function checkExpressible({ action, flags, share, templates, soft, hard }: Policy): void {
+function checkExpressible({ action, direction, flags, share, templates, soft, hard }: Policy): void {
   refuseIf(action !== ACTION.ALLOW && action !== ACTION.BLOCK, `policy action ${action}`);
   refuseIf(flags !== 0, `policy flags 0x${flags.toString(16)}`);
   refuseIf(share !== 0, "sharing of SAs");
   refuseIf(hasLimit(soft) || hasLimit(hard), "limits of a policy");
   refuseIf(templates.length > 1, `policy of ${templates.length} templates`);
-  for (const template of templates) checkTemplate(template);
+  for (const template of templates) checkTemplate(template, direction === DIRECTION.OUT);
 }
 
-function checkTemplate(template: Template): void {
+function checkTemplate(template: Template, isOutbound: boolean): void {
   const { mode, spi, share, authAlgorithms, encryptionAlgorithms, compressionAlgorithms } = template;
   const masks = [authAlgorithms, encryptionAlgorithms, compressionAlgorithms];
   refuseIf(mode !== MODE.TRANSPORT && mode !== MODE.TUNNEL, `templates of mode ${mode}`);
-  refuseIf(spi !== 0, "templates with an SPI");
+  refuseIf(spi !== 0 && !hasSpareSpi(template, isOutbound), "templates with an SPI");
   refuseIf(share !== 0, "sharing of SAs");
   refuseIf(masks.some((mask) => mask !== ANY_ALGORITHM), "templates with a choice of algorithms");
 }

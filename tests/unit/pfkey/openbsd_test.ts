@@ -417,7 +417,7 @@ const REFUSED: readonly [what: string, record: IpsecRecord, reason: RegExp][] = 
     linuxPolicy({ templates: [sampleTemplate({ dst: addr("0.0.0.0") })] }),
     /remote endpoint/,
   ],
-  ["a template of an SPI", linuxPolicy({ templates: [sampleTemplate({ spi: 5 })] }), /an SPI/],
+  ["a template of an SPI", linuxPolicy({ templates: [sampleTemplate({ spi: 5, reqid: 0 })] }), /an SPI/],
   ["a template of BEET", linuxPolicy({ templates: [sampleTemplate({ mode: MODE.BEET })] }), /mode 4/],
   [
     "a template of one algorithm",
