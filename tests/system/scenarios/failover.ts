@@ -52,6 +52,7 @@ export class Warm {
   }
 }
 
+/** Commands for warm.py about the addresses of the gateways: a node has them, says so again, has them no more. */
 export const give = (node: Node) => `add ${node.name} ${SHARED}`;
 export const announce = (node: Node) => `announce ${node.name} ${SHARED}`;
 export const take = (node: Node) => `del ${node.name} ${SHARED}`;
@@ -154,7 +155,8 @@ export class Traffic {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.ping.end("SIGINT"), this.sender.end("SIGKILL"), this.receiver.ended]);
+    const { ping, sender, receiver } = this;
+    await Promise.all([ping.end("SIGINT"), sender.end("SIGKILL"), receiver.end("SIGKILL")]);
   }
 }
 

@@ -43,7 +43,7 @@ import {
   Warm,
 } from "./failover.ts";
 
-guest({ limitSeconds: 400 });
+guest({ limitSeconds: 600 });
 
 const { client, server, virtual } = ADDRESS;
 
@@ -63,6 +63,7 @@ const test = (name: string, body: () => Promise<void>) =>
     }
   });
 
+/** What a slave's kernel is ahead of the master's at least. */
 const LEASE = 2n ** 20n;
 
 /** The slave's kernel would go on above all that the master has sent; `exact`: and its inbound windows are the master's. */
@@ -88,6 +89,31 @@ async function waitForCounters(exact: boolean): Promise<void> {
     throw new Error(`${error.message}\n${told}`);
   });
   step(`the slave has the counters after ${Math.round(performance.now() - startMs)} ms\n${told}`);
+}
+
+/** gw1, which was killed, is there again with an empty kernel; gw2 is master meanwhile. */
+async function bootFirst(): Promise<void> {
+  await forget(lab.gw1);
+  await warm.do(`up ${cablesOf(lab.gw1).join(" ")}`);
+  one = await startDaemon(lab.gw1);
+  await one.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000);
+}
+
+/** gw1 is killed; `more` is what happens with it. */
+async function killFirst(...more: string[]): Promise<void> {
+  const from = two.log.length;
+  await warm.do(...await death(lab.gw1), ...more);
+  await one.process.ended;
+  await waitForRole(two, "MASTER", from);
+}
+
+/** Both gateways are alive; the other one had the addresses. */
+async function moveTo(node: Node): Promise<void> {
+  const [heir, other, loser] = node === lab.gw1 ? [one, two, lab.gw2] : [two, one, lab.gw1];
+  const from = { heir: heir.log.length, other: other.log.length };
+  await warm.do(take(loser), give(node));
+  await waitForRole(heir, "MASTER", from.heir);
+  await other.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from.other);
 }
 
 test("network and daemons", async () => {
@@ -131,7 +157,7 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
   test(`${espProposals}: the master dies, and traffic goes on`, async () => {
     const before = await spis();
     const from = two.log.length;
-    const commands = [...await death(lab.gw1), give(lab.gw2)];
+    const commands = [...await death(lab.gw1), give(lab.gw2)]; // known before, as every process costs time
     await traffic.more(50);
     const mark = traffic.mark();
     await traffic.more(50);
@@ -162,10 +188,7 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
     traffic = await Traffic.start(lab, client.inner.v4);
     refused = await allRefused(lab);
     const back = two.log.length;
-    await forget(lab.gw1);
-    await warm.do(`up ${cablesOf(lab.gw1).join(" ")}`);
-    one = await startDaemon(lab.gw1);
-    await one.waitForLog(/synchronised with .*: [1-9]\d* records/);
+    await bootFirst();
     await waitEqual(lab.gw2, lab.gw1);
     const mark = traffic.mark();
     await warm.do(take(lab.gw2), give(lab.gw1));
@@ -186,14 +209,13 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
 const TUNNELS = 20;
 const innerOf = (i: number) => `10.1.0.${20 + i}`;
 
-const newState = (spi: number) => stateOf(virtual.pub.v4, client.pub.v4, spi, false);
-
 function stateOf(src: string, dst: string, spi: number, esn: boolean): string {
   return `xfrm state add src ${src} dst ${dst} proto esp spi ${spi} reqid ${spi} mode tunnel ` +
     `aead rfc4106(gcm(aes)) 0x${spi.toString(16).padStart(40, "7")} 128 ` +
     `replay-window ${esn ? 64 : 32} flag ${esn ? "esn" : "af-unspec"}`;
 }
 
+/** For `ip`, on either side of them. */
 function tunnels(side: "client" | "gateway"): string[] {
   const numbers = Array.from({ length: TUNNELS }, (_, i) => i);
   const [near, far] = [client.pub.v4, virtual.pub.v4];
@@ -212,31 +234,6 @@ function tunnels(side: "client" | "gateway"): string[] {
   ]);
 }
 
-/** gw1, which was killed, is there again with an empty kernel; gw2 is master meanwhile. */
-async function bootFirst(): Promise<void> {
-  await forget(lab.gw1);
-  await warm.do(`up ${cablesOf(lab.gw1).join(" ")}`);
-  one = await startDaemon(lab.gw1);
-  await one.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000);
-}
-
-/** gw1 is killed; `more` is what happens with it. */
-async function killFirst(...more: string[]): Promise<void> {
-  const from = two.log.length;
-  await warm.do(...await death(lab.gw1), ...more);
-  await one.process.ended;
-  await waitForRole(two, "MASTER", from);
-}
-
-/** Both gateways are alive; the other one had the addresses. */
-async function moveTo(node: Node): Promise<void> {
-  const [heir, other, loser] = node === lab.gw1 ? [one, two, lab.gw2] : [two, one, lab.gw1];
-  const from = { heir: heir.log.length, other: other.log.length };
-  await warm.do(take(loser), give(node));
-  await waitForRole(heir, "MASTER", from.heir);
-  await other.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from.other);
-}
-
 test("another gateway is master for a moment, too: the one that stays goes on above what that has sent", async () => {
   await lab.client.ip(...tunnels("client"));
   await lab.gw1.ip(...tunnels("gateway"));
@@ -252,11 +249,8 @@ test("another gateway is master for a moment, too: the one that stays goes on ab
   await warm.do(take(lab.gw2), announce(lab.gw1));
   await two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from);
   await traffic.more(100);
-  step(
-    `two masters for a moment: ${traffic.tell(mark)}; refused before ${refused}, now ${await allRefused(
-      lab,
-    )}`,
-  );
+  const refusedNow = await allRefused(lab);
+  step(`two masters for a moment: ${traffic.tell(mark)}; refused before ${refused}, now ${refusedNow}`);
   await traffic.stop();
   assertEquals(repeated(await capture.stop()).length, 0);
 });
@@ -291,7 +285,7 @@ test("ten takeovers in a row under load: no SA is lost, no sequence number goes 
     else await (round === "back" ? moveTo(lab.gw1) : moveTo(lab.gw2));
     await traffic.more(50);
     step(`takeover ${i + 1}, ${round}: ${traffic.tell(mark)}`);
-    assertEquals(two.process.countLines(/40 leases were stale/, from), isStale ? 1 : 0);
+    assertEquals(two.process.countLines(/\d+ leases were stale/, from), isStale ? 1 : 0);
     if (isCrash) await bootFirst();
   }
   step(`load: ${load.said}`);
@@ -349,7 +343,7 @@ test("both are master while the sync link is cut; healed, one is, and has the ne
   await warm.do("down s-gw1");
   await lab.gw2.ip(`addr add ${virtual.pub.v4}/32 dev pub`, `addr add ${virtual.in.v4}/32 dev in`); // not announced
   await waitForRole(two, "MASTER", from.two);
-  for (const [, node, spi] of born) await node.ip(newState(spi));
+  for (const [, node, spi] of born) await node.ip(stateOf(virtual.pub.v4, client.pub.v4, spi, false));
   await warm.do("up s-gw1");
   await one.waitForLog(/two masters/, 60_000, from.one);
   const healed = two.log.length;
