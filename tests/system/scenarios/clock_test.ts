@@ -97,6 +97,7 @@ for (const seconds of [TWO_HOURS, -TWO_HOURS]) {
     await lab.gw1.ip(...limited(old));
     await waitEqual(lab.gw1, lab.gw2);
     const states = (await countKernel(lab.gw1)).states;
+    await delay(2000); // kernels look at an SA's age once, one second after they made it: a step before that ends it
     await stepClock(seconds);
 
     await lab.gw1.ip(...limited(fresh), addState(2200, "limit byte-hard 2000000", "update"));
