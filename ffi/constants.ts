@@ -42,7 +42,6 @@ const ROWS = {
   TCP_MAXSEG: row(2, 2, 2),
   IPPROTO_IPV6: row(41, 41, 41),
   IPV6_V6ONLY: row(26, 27, 27),
-  MSG_PEEK: row(2, 2, 2),
   MSG_DONTWAIT: row(0x40, 0x80, 0x80),
   MSG_NOSIGNAL: row(0x4000, 0x400, 0x20000),
   POLLIN: row(1, 1, 1),

@@ -391,8 +391,8 @@ export class Node {
     this.#followedSession = session;
     if (peer !== undefined) {
       this.#effects.log("state", `following ${peer} in epoch ${this.membership.epoch}`);
+      this.#offer(peer, nowMs);
     }
-    if (peer !== undefined) this.#offer(peer, nowMs);
     this.#follower.follow(peer);
   }
 

@@ -1,6 +1,5 @@
 /** Brings the kernel's SADB and SPD to what is asked for: changes → requests → results. */
 
-import { KernelReplyError } from "../errors.ts";
 import { NLM_F_ACK } from "../layout/netlink.ts";
 import { Writer } from "../layout/writer.ts";
 import type { KernelChange, KernelResult } from "../ports.ts";
@@ -8,7 +7,6 @@ import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import { policyKey } from "../record/policy.ts";
 import { type Mark, type Sa, type SaIdentity, saTriple } from "../record/sa.ts";
 import {
-  messageName,
   XFRM_MSG_DELPOLICY,
   XFRM_MSG_DELSA,
   XFRM_MSG_GETSA,
@@ -16,13 +14,13 @@ import {
   XFRM_MSG_UPDPOLICY,
   XFRMA_MTIMER_THRESH,
 } from "../xfrm/constants.ts";
-import { errnoName } from "../xfrm/errno.ts";
 import { encodePolicy, encodePolicyId } from "../xfrm/policy.ts";
 import type { Encoded } from "../xfrm/refusal.ts";
 import { encodeAttributeProbe, encodeSaId } from "../xfrm/requests.ts";
 import { decodeSaMark, encodeSa } from "../xfrm/sa.ts";
 import type { Surroundings } from "../xfrm/surroundings.ts";
 import type { NetlinkAnswer, NetlinkChannel, NetlinkRequest } from "./netlink_channel.ts";
+import { verdictOf } from "./xfrm_verdict.ts";
 
 /** Changes that are sent at once. */
 const BATCH = 64;
@@ -141,7 +139,7 @@ export class XfrmApply {
     const requests = ids.map((id) => ({ type: XFRM_MSG_GETSA, flags: 0, body: encodeSaId(id) }));
     return this.channel.exchange(requests).map((answer, i) => {
       if (answer.kind === "message") return compareMarks(decodeSaMark(answer.body), ids[i]!.mark);
-      return isErrno(answer, ESRCH) ? "missing" : verdict(XFRM_MSG_GETSA, answer);
+      return isErrno(answer, ESRCH) ? "missing" : verdictOf(XFRM_MSG_GETSA, answer);
     });
   }
 
@@ -207,7 +205,7 @@ function isStanding({ change }: Step, answer: NetlinkAnswer): boolean {
 function judge({ change, request }: OpenStep, answer: NetlinkAnswer): KernelResult {
   if (change.kind === "delete-sa" && isErrno(answer, ESRCH)) return DONE;
   if (change.kind === "delete-policy" && isErrno(answer, ENOENT)) return DONE;
-  return verdict(request.type, answer);
+  return verdictOf(request.type, answer);
 }
 
 function acknowledged(type: number, body: Uint8Array): NetlinkRequest {
@@ -228,16 +226,6 @@ function compareMarks(found: Mark, wanted: Mark): Lookup {
 
 function isErrno(answer: NetlinkAnswer, errno: number): boolean {
   return answer.kind === "verdict" && answer.errno === errno;
-}
-
-/** @throws {KernelReplyError} when the answer was lost: nobody knows what the kernel has done. */
-function verdict(type: number, answer: NetlinkAnswer): KernelResult {
-  if (answer.kind === "lost") {
-    throw new KernelReplyError(messageName(type), "ENOBUFS", "the answer was lost");
-  }
-  if (answer.kind === "message" || answer.errno === 0) return DONE;
-  const text = answer.text === "" ? "" : ` (${answer.text})`;
-  return refused(`${messageName(type)}: ${errnoName(answer.errno)}${text}`);
 }
 
 function refused(reason: string): KernelResult {

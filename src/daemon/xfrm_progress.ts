@@ -1,6 +1,5 @@
 /** Counters of SAs in the kernel: read, moved on, and when the kernel is to tell of them. */
 
-import { KernelReplyError } from "../errors.ts";
 import { NLM_F_ACK, NLM_F_REPLACE } from "../layout/netlink.ts";
 import type { Advance, KernelResult } from "../ports.ts";
 import { furthest, isEqualProgress } from "../record/progress.ts";
@@ -12,9 +11,9 @@ import {
   encodeProgress,
   encodeThreshold,
 } from "../xfrm/aevent.ts";
-import { messageName, XFRM_MSG_GETAE, XFRM_MSG_NEWAE } from "../xfrm/constants.ts";
-import { errnoName } from "../xfrm/errno.ts";
+import { XFRM_MSG_GETAE, XFRM_MSG_NEWAE } from "../xfrm/constants.ts";
 import type { NetlinkAnswer, NetlinkChannel, NetlinkRequest } from "./netlink_channel.ts";
+import { verdictOf } from "./xfrm_verdict.ts";
 
 /**
  * The kernel tells of an SA's counters after so many packets: a quarter of the smallest lease. Of fewer it tells when
@@ -34,7 +33,7 @@ export function advanceSas(channel: NetlinkChannel, advances: readonly Advance[]
   const plans = found.map((now, i) => "id" in now ? plan(now, advances[i]!) : now);
   const answers = channel.exchange(plans.filter((one) => "body" in one));
   let next = 0;
-  return plans.map((one) => "body" in one ? verdict(XFRM_MSG_NEWAE, answers[next++]!) : one);
+  return plans.map((one) => "body" in one ? verdictOf(XFRM_MSG_NEWAE, answers[next++]!) : one);
 }
 
 /** Makes the kernel tell of these SAs by `REPORT_PACKETS`. What has gone meanwhile needs it no more. */
@@ -47,7 +46,7 @@ export function watchSas(channel: NetlinkChannel, ids: readonly SaIdentity[]): v
 
 /** The kernel finds SAs by a mark that matches: perhaps another one than named. */
 function read(answer: NetlinkAnswer, { mark }: SaIdentity): Aevent | KernelResult {
-  if (answer.kind !== "message") return verdict(XFRM_MSG_GETAE, answer);
+  if (answer.kind !== "message") return verdictOf(XFRM_MSG_GETAE, answer);
   const now = decodeAevent(answer.body);
   if (now !== undefined && now.id.mark.value === mark.value && now.id.mark.mask === mark.mask) return now;
   return { ok: false, reason: "the kernel finds another SA in its place" };
@@ -63,12 +62,4 @@ function plan(now: Aevent, { progress }: Advance): NetlinkRequest | KernelResult
     if (error instanceof RangeError) return { ok: false, reason: error.message };
     throw error;
   }
-}
-
-function verdict(type: number, answer: NetlinkAnswer): KernelResult {
-  if (answer.kind === "lost") {
-    throw new KernelReplyError(messageName(type), "ENOBUFS", "the answer was lost");
-  }
-  if (answer.kind === "message" || answer.errno === 0) return { ok: true };
-  return { ok: false, reason: `${messageName(type)}: ${errnoName(answer.errno)}` };
 }
