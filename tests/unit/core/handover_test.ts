@@ -8,7 +8,7 @@ import {
   type Successor,
   WITHHOLD_MS,
 } from "../../../src/core/handover.ts";
-import type { NodeSettings } from "../../../src/core/node.ts";
+import type { NodeSettings } from "../../../src/core/parts.ts";
 import { POLICY_TYPE } from "../../../src/record/policy.ts";
 import { connect, disconnect, Host, nameOf, policy, sa, settle, TestClock } from "./support.ts";
 import { identityOf } from "../../../src/record/record.ts";

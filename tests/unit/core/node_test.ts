@@ -1,7 +1,8 @@
 /** Roles, peers and data of a whole node; two or three of them where it takes more than one. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { Node, NodeSettings } from "../../../src/core/node.ts";
+import type { Node } from "../../../src/core/node.ts";
+import type { NodeSettings } from "../../../src/core/parts.ts";
 import { slaveRecord } from "../../../src/core/slave_record.ts";
 import { PeerError } from "../../../src/errors.ts";
 import { formatAddress } from "../../../src/record/address.ts";

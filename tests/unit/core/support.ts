@@ -5,7 +5,8 @@
 
 import type { Effect } from "../../../src/core/effect.ts";
 import { entryOf, Mirror, volatileOf } from "../../../src/core/mirror.ts";
-import { Node, type NodeSettings } from "../../../src/core/node.ts";
+import { Node } from "../../../src/core/node.ts";
+import type { NodeSettings } from "../../../src/core/parts.ts";
 import { MemoryKernel } from "../../../src/daemon/memory_kernel.ts";
 import type { KernelChange, KernelResult, Role } from "../../../src/ports.ts";
 import { formatAddress } from "../../../src/record/address.ts";

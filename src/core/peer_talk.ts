@@ -1,0 +1,229 @@
+/**
+ * The node's talk with its peers: who is there, what each one says and asks, whom this node follows, and what it offers
+ * to the master that it made way for. The node calls it; time comes from there.
+ */
+
+import { decodeIdentity, decodeRecord, decodeSaCounters } from "../record/encoding.ts";
+import { identityOf, type IpsecRecord } from "../record/record.ts";
+import type { Change, CountersMessage, Message, Put } from "../wire/native/message.ts";
+import { describe } from "./describe.ts";
+import type { ListEnd } from "./follower.ts";
+import { entryOf } from "./mirror.ts";
+import { Offers } from "./offers.ts";
+import { WINDOW_BYTES } from "./outbox.ts";
+import { isShared } from "./ownership.ts";
+import { bump, type NodeParts } from "./parts.ts";
+
+export class PeerTalk {
+  readonly #offers = new Offers();
+  /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
+  readonly #outdone = new Set<string>();
+  #followedSession = "";
+  readonly #sessions = new Map<string, number>();
+  #sessionCount = 0;
+
+  constructor(private readonly parts: NodeParts) {}
+
+  /** Whether a session with this peer is open. */
+  isLive(peer: string): boolean {
+    return this.#sessions.has(peer);
+  }
+
+  /** This node has another role: whom it asked as master is asked no more. */
+  roleChanged(): void {
+    this.#outdone.clear();
+  }
+
+  /** This node takes over: it follows nobody, and has nothing to offer. */
+  tookOver(): void {
+    this.#offers.clear();
+    this.#followedSession = "";
+  }
+
+  /** A session with this peer is open and HELLO has come. `epochless`: it speaks the classic protocol. */
+  up(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
+    this.#sessions.set(peer, ++this.#sessionCount);
+    const { membership, effects } = this.parts;
+    membership.join(peer, nodeId, slaveOnly, epochless);
+    effects.send(peer, membership.state());
+  }
+
+  /** The session is gone. */
+  down(peer: string, nowMs: number): void {
+    this.#sessions.delete(peer);
+    const { membership, master } = this.parts;
+    membership.leave(peer);
+    master.leave(peer);
+    if (membership.refresh()) this.announce();
+    this.refollow(nowMs);
+  }
+
+  /** A message of an open session, HELLO, PING, PONG and BYE excepted. @throws {PeerError | DecodeError} */
+  receive(peer: string, message: Message | ListEnd, nowMs: number): void {
+    const { membership, master, follower, effects } = this.parts;
+    switch (message.type) {
+      case "state":
+        return this.#hear(peer, message, nowMs);
+      case "want":
+        return this.#want(peer, message.identities);
+      case "ack":
+        if (master.ack(peer, message.change) === false) {
+          effects.close(peer, `acknowledges change ${message.change}, which was never sent`);
+        }
+        return;
+      case "refused": {
+        bump(this.parts, "refused by peers");
+        const identity = decodeIdentity(message.kind, message.identity);
+        master.refuse(peer, identity.key);
+        const text = `${peer} refused ${describe(identity)}: ${message.reason}`;
+        effects.log("error", text, `${peer} ${message.reason}`);
+        return;
+      }
+      case "put":
+        if (membership.role === "MASTER" && !membership.isSlaveOnly(peer)) {
+          return this.#takeOffer(peer, message, nowMs);
+        }
+        return this.#follow(peer, message, nowMs);
+      case "snapshot-begin":
+      case "snapshot-end":
+      case "list-end":
+      case "delete":
+      case "flush":
+        return this.#follow(peer, message, nowMs);
+      case "counters":
+        if (this.#outdone.has(peer)) return this.#outdo(message, nowMs);
+        return follower.count(peer, message, nowMs);
+      default:
+        bump(this.parts, `ignored ${message.type}`);
+    }
+  }
+
+  /** The next data for a peer, at most about `budgetBytes` and never more than its window. */
+  collect(peer: string, nowMs: number, budgetBytes: number): Message[] {
+    const offers = this.#offers.next(peer, nowMs, budgetBytes);
+    return offers.length > 0 ? offers : this.parts.master.collect(peer, nowMs, budgetBytes);
+  }
+
+  /** Whether `collect` would give something. */
+  hasData(peer: string): boolean {
+    return this.#offers.isReady(peer) || this.parts.master.outbox(peer)?.ready === true;
+  }
+
+  /** This node acts as master in a new epoch. */
+  raised(reason: string): void {
+    const { membership, effects, kernel, master } = this.parts;
+    effects.log("state", `master in epoch ${membership.epoch}: ${reason}`);
+    if (kernel.known) master.complete(membership.epoch);
+    this.announce();
+  }
+
+  /** Own STATE, to everybody. */
+  announce(): void {
+    for (const peer of this.#sessions.keys()) this.parts.effects.send(peer, this.parts.membership.state());
+  }
+
+  /** Asks the followed master for everything when it, its epoch or its session is another than before. */
+  refollow(nowMs: number): void {
+    const { membership, effects, kernel, follower } = this.parts;
+    const peer = kernel.known ? membership.followed : undefined;
+    const session = peer === undefined ? "" : `${peer} ${this.#sessions.get(peer)} ${membership.epoch}`;
+    if (session === this.#followedSession) return;
+    this.#followedSession = session;
+    if (peer !== undefined) {
+      effects.log("state", `following ${peer} in epoch ${membership.epoch}`);
+      this.#offer(peer, nowMs);
+    }
+    follower.follow(peer);
+  }
+
+  #follow(peer: string, change: Change | ListEnd, nowMs: number): void {
+    if (peer !== this.parts.follower.master) bump(this.parts, "changes dropped");
+    this.parts.follower.take(peer, change, nowMs);
+    this.parts.follower.acknowledge();
+  }
+
+  #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
+    const { membership, effects, master } = this.parts;
+    const doubles = membership.twoMasters;
+    if (membership.hear(peer, state)) {
+      if (membership.acting) {
+        this.raised(`${peer} knew epoch ${state.greatestEpoch}`);
+        this.#askCounters(peer);
+      } else this.announce();
+    }
+    if (membership.twoMasters > doubles) {
+      effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
+    }
+    if (state.role === "MASTER") master.leave(peer);
+    this.refollow(nowMs);
+  }
+
+  #askCounters(peer: string): void {
+    if (this.parts.membership.isSlaveOnly(peer)) return;
+    this.#outdone.add(peer);
+    this.parts.effects.send(peer, { type: "want", identities: [] });
+  }
+
+  /** Another node was master meanwhile. Until it is outdone its peers refuse our packets, and numbers go out twice. */
+  #outdo({ identity, volatile }: CountersMessage, nowMs: number): void {
+    const { key } = decodeIdentity("sa", identity);
+    const progress = this.parts.follower.leases.outdo(key, decodeSaCounters(volatile), nowMs);
+    if (progress !== undefined) this.parts.master.progress(key, progress, nowMs);
+  }
+
+  /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
+  #offer(peer: string, nowMs: number): void {
+    this.#offers.set(peer, this.parts.master.takeUnsaid(peer).map((entry) => ({ of: "record", entry })));
+    for (const offer of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.parts.effects.send(peer, offer);
+  }
+
+  /**
+   * A node that was master says what it has: what it offers after it stepped down, and what was on its way when this
+   * node took over. It may add what is not known here, and change nothing.
+   */
+  #takeOffer(peer: string, put: Put, nowMs: number): void {
+    const { mirror, inventory, master, effects, settings, guard, queue } = this.parts;
+    effects.send(peer, { type: "ack", change: put.change });
+    const { record, refusal } = decodeRecord(put.kind, put.content, put.volatile);
+    const identity = identityOf(record);
+    const { key } = identity;
+    const isKnown = mirror.get(key) !== undefined || inventory.get(key) !== undefined;
+    if (
+      isKnown || master.isGone(key) || refusal !== undefined ||
+      !isShared(record, settings.ownership) || this.#wouldRepeat(record)
+    ) {
+      return bump(this.parts, "offers refused");
+    }
+    bump(this.parts, "offers taken");
+    mirror.set(entryOf(record, put.content, mirror.nextRank(), nowMs, identity));
+    guard.set(key, record);
+    queue.add(identity);
+    master.touch(identity);
+  }
+
+  /** Whether this node would send on an SA with nonces that another one has used. */
+  #wouldRepeat(record: IpsecRecord): boolean {
+    return record.kind === "sa" && this.parts.settings.takeover(record.sa) === "none" &&
+      this.parts.guard.sendsOn(record.sa);
+  }
+
+  /** A master asks how far this node has come, that was master beside it or follows one that was. */
+  #tellCounters(peer: string): void {
+    const entries = [...this.parts.mirror.values()].filter(({ counters }) => counters !== undefined);
+    this.#offers.set(peer, entries.map((entry) => ({ of: "counters", entry })));
+  }
+
+  #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
+    const { membership, master, kernel } = this.parts;
+    if (membership.role !== "MASTER") {
+      if (identities.length === 0 && peer === membership.followed) this.#tellCounters(peer);
+      return;
+    }
+    if (identities.length === 0) {
+      const ready = membership.acting && kernel.known;
+      return master.join(peer, ready ? membership.epoch : undefined);
+    }
+    const outbox = master.outbox(peer);
+    for (const { kind, identity } of identities) outbox?.touch(decodeIdentity(kind, identity));
+  }
+}

@@ -1,0 +1,62 @@
+/** What becomes of mirror, inventory and queue when a slave becomes master. */
+
+import { decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
+import type { IpsecRecord } from "../record/record.ts";
+import { type Item, UNKNOWN_CONTENT } from "./inventory.ts";
+import type { NodeParts } from "./parts.ts";
+
+/**
+ * The own kernel is the truth from now on. What the old master had said and the kernel does not show yet: new
+ * records and deletions are still done, updates are not (they would reset the counters of an SA in use).
+ */
+export function takeOver(parts: NodeParts, nowMs: number): void {
+  const { follower, inventory, mirror, master, queue } = parts;
+  follower.overtake(nowMs);
+  for (const { key, content } of [...inventory.values()]) {
+    if (content === UNKNOWN_CONTENT) inventory.delete(key); // the dump knows what is left of it
+  }
+  for (const { key, identity, remove } of queue.drain()) {
+    const entry = mirror.get(key);
+    const item = inventory.get(key);
+    if (entry?.refused !== undefined) inventory.delete(key); // the dump knows what is left of it
+    else if ((entry === undefined) !== (item === undefined)) queue.add(identity, { remove });
+    else if (item?.shared === true) {
+      follower.leases.standing(key, nowMs); // what was reported while it waited
+      adopt(parts, item, nowMs);
+    }
+  }
+  for (const { key, refused } of [...mirror.values()]) {
+    const gone = inventory.get(key) === undefined && refused === undefined && !queue.has(key);
+    if (gone) master.forget(key); // it expired here, and the answer of the old master is still out
+  }
+  for (const item of inventory.values()) {
+    if (item.shared && mirror.get(item.key) === undefined && !queue.has(item.key)) {
+      adopt(parts, item, nowMs);
+    }
+  }
+  follower.retire();
+  parts.inherited.begin();
+  parts.kernel.beginDump();
+}
+
+/** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
+function adopt({ mirror, master }: NodeParts, { key, identity, content }: Item, nowMs: number): void {
+  const entry = mirror.get(key);
+  if (entry !== undefined) mirror.set({ ...entry, content });
+  else master.learn(decodeBare(identity.kind, content), content, true, nowMs);
+}
+
+/** A record from its content alone, its counters zero and its age unknown. */
+function decodeBare(kind: "sa" | "policy", content: Uint8Array): IpsecRecord {
+  const nothing = {
+    oseq: 0n,
+    seq: 0n,
+    bitmap: [],
+    bytes: 0n,
+    packets: 0n,
+    ageSeconds: 0,
+    usedSeconds: undefined,
+  };
+  const volatile = kind === "sa" ? encodeSaCounters(nothing) : encodePolicyAge(0, undefined);
+  return decodeRecord(kind, content, volatile).record;
+}
