@@ -91,6 +91,7 @@ function makeConfig(file: string, context: Context): Config {
     protocol,
     peers: checkPeers(context, protocol),
     sharedKey,
+    nextKey: checkNextKey(context, sharedKey),
     allowWeakKey: context.allowWeak,
     control: checkControl(context),
     controlSocket: checkControlSocket(context),
@@ -307,6 +308,16 @@ function checkSharedKey(context: Context): SharedKey {
     : "";
   context.report(0, `sharedkey is missing${hint}`);
   return NO_KEY;
+}
+
+/** A next key that is the present one would be a rollover that changes nothing. */
+function checkNextKey(context: Context, present: SharedKey): SharedKey | undefined {
+  const setting = single(context, "sharedkey next");
+  if (setting === undefined) return undefined;
+  const key = checkKey(context, setting.line, "sharedkey next", setting.key);
+  const isSame = key !== NO_KEY && sameKey(key, present);
+  if (isSame) context.report(setting.line, "sharedkey next: is the present key");
+  return key;
 }
 
 function checkKey(context: Context, line: number, where: string, source: KeySource): SharedKey {

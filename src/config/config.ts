@@ -91,6 +91,8 @@ export interface Config {
   readonly protocol: Protocol;
   readonly peers: readonly PeerStatement[];
   readonly sharedKey: SharedKey;
+  /** Is to follow `sharedKey`: native peers without a key of their own may use either. */
+  readonly nextKey: SharedKey | undefined;
   readonly allowWeakKey: boolean;
   readonly control: IkeChoice;
   /** Path of the daemon's own control socket; undefined: the system's default. */

@@ -20,6 +20,7 @@ export function printConfig(config: Config): string {
     `protocol ${config.protocol}`,
     ...config.peers.map((peer) => printPeer(peer, config)),
     `# ${printKey(config.sharedKey)}`,
+    ...(config.nextKey === undefined ? [] : [`# ${printKey(config.nextKey, "sharedkey next")}`]),
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
     `control ${printControl(config.control)}`,
     ...(config.controlSocket === undefined ? [] : [`control socket ${config.controlSocket}`]),
@@ -67,6 +68,6 @@ function printPeer({ target, port, sharedKey, slaveOnly, protocol }: PeerStateme
   return `peer ${target} port ${port}${slaveOnly ? " role slave" : ""}${own}${key}`;
 }
 
-function printKey({ kind, bytes }: SharedKey): string {
-  return `sharedkey (hidden, ${bytes.length} bytes, ${kind})`;
+function printKey({ kind, bytes }: SharedKey, what = "sharedkey"): string {
+  return `${what} (hidden, ${bytes.length} bytes, ${kind})`;
 }

@@ -25,6 +25,7 @@ export type WordKind =
 type Statement =
   | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]
   | { readonly kind: "sharedkey"; readonly key: KeySource }
+  | { readonly kind: "sharedkey next"; readonly key: KeySource }
   | { readonly kind: "weak" }
   | { readonly kind: "interface"; readonly name: string; readonly address: string | undefined }
   | {

@@ -24,7 +24,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   peer: { options: ["port", "sharedkey", "role", "protocol"], parse: parsePeer },
   protocol: valued("protocol"),
   replay: valued("replay"),
-  sharedkey: { options: [], parse: parseSharedKey },
+  sharedkey: { options: ["next"], parse: parseSharedKey },
   control: { options: ["strongswan", "socket", "exec"], parse: parseControl },
   kernel: { options: ["openbsd"], parse: parseKernel },
   pfkey: { options: ["assume-truncation", "assume-no-esn"], parse: parsePfkey },
@@ -156,7 +156,8 @@ function parsePeerProtocol(cursor: Cursor, earlier: string | undefined): string 
 
 function parseSharedKey(cursor: Cursor, line: number): Setting {
   if (cursor.option("weak") !== undefined) return { kind: "weak", line };
-  return { kind: "sharedkey", line, key: parseKey(cursor) };
+  const kind = cursor.option("next") === undefined ? "sharedkey" : "sharedkey next";
+  return { kind, line, key: parseKey(cursor) };
 }
 
 function parseKey(cursor: Cursor): KeySource {

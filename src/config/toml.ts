@@ -56,10 +56,8 @@ class TomlReader implements ParsedSettings {
       pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),
       replay: this.#word("replay"),
-      sharedkey: (value, path) => {
-        const key = this.#key(value, path);
-        if (key !== undefined) this.settings.push({ kind: "sharedkey", line: this.#lineOf(path), key });
-      },
+      sharedkey: this.#nodeKey("sharedkey"),
+      sharedkey_next: this.#nodeKey("sharedkey next"),
       allow_weak_key: this.#flag((line) => ({ kind: "weak", line })),
       listen: (value, path) => this.#list(value, path, (entry, place) => this.#listen(entry, place)),
       peer: (value, path) => this.#list(value, path, (entry, place) => this.#peer(entry, place)),
@@ -160,6 +158,13 @@ class TomlReader implements ParsedSettings {
     const file = this.#fields(value, path, { file: "string" })?.file;
     if (file !== undefined) return { kind: "file", path: file };
     this.#report(path, "file is missing");
+  }
+
+  #nodeKey(kind: "sharedkey" | "sharedkey next"): ReadKey {
+    return (value, path) => {
+      const key = this.#key(value, path);
+      if (key !== undefined) this.settings.push({ kind, line: this.#lineOf(path), key });
+    };
   }
 
   #word(kind: WordKind): ReadKey {

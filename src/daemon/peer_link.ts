@@ -27,6 +27,8 @@ export interface PeerLinkOptions {
   /** Whether this side dialled. */
   readonly dialled: boolean;
   readonly psk: Uint8Array;
+  /** What the peer may have dialled with besides. */
+  readonly nextPsk?: Uint8Array;
   readonly random: Random;
   readonly nowMs: number;
 }
@@ -39,21 +41,21 @@ export class PeerLink {
   nodeId: string | undefined;
   helloSent = false;
   pingedMs: number;
-  readonly #psk: Uint8Array;
+  readonly #keys: Pick<PeerLinkOptions, "psk" | "nextPsk">;
   readonly #random: Random;
   /** undefined while the connect is under way: a handshake has five seconds from its start. */
   #session: NativeSession | undefined;
   #out: Uint8Array[] = [];
   #outBytes = 0;
   #heardMs: number;
-  #retiredMs: number | undefined;
+  #end: { readonly atMs: number; readonly reason: string } | undefined;
   readonly #startedMs: number;
 
-  constructor({ peer, connection, dialled, psk, random, nowMs }: PeerLinkOptions) {
+  constructor({ peer, connection, dialled, psk, nextPsk, random, nowMs }: PeerLinkOptions) {
     this.peer = peer;
     this.connection = connection;
     this.dialled = dialled;
-    this.#psk = psk;
+    this.#keys = { psk, nextPsk };
     this.#random = random;
     this.#heardMs = nowMs;
     this.#startedMs = nowMs;
@@ -86,9 +88,14 @@ export class PeerLink {
     return this.#session !== undefined && nowMs >= this.#session.renewAtMs;
   }
 
-  /** Another session of the pair is used from now on: the peer closes this one when it knows that, too. */
-  retire(nowMs: number): void {
-    this.#retiredMs = nowMs;
+  /** The key that the session was made with; undefined during the handshake. */
+  get psk(): Uint8Array | undefined {
+    return this.#session?.psk;
+  }
+
+  /** The link has no future: it ends in a while, if the peer does not end it before. */
+  retire(atMs: number, reason: string): void {
+    this.#end ??= { atMs, reason };
   }
 
   /** When the link has to end if nothing comes before, and why. */
@@ -99,8 +106,9 @@ export class PeerLink {
     if (!this.open || this.nodeId === undefined) {
       return { atMs: this.#session.handshakeDeadlineMs, reason: "handshake takes too long" };
     }
-    if (this.#retiredMs !== undefined) return { atMs: this.#retiredMs + SILENCE_MS, reason: REPLACED };
-    return { atMs: this.#heardMs + SILENCE_MS, reason: `silent for ${SILENCE_MS / 1000} s` };
+    const silentMs = this.#heardMs + SILENCE_MS;
+    if (this.#end !== undefined && this.#end.atMs < silentMs) return this.#end;
+    return { atMs: silentMs, reason: `silent for ${SILENCE_MS / 1000} s` };
   }
 
   /** The connect has ended, poll says. @throws {PeerError} naming the errno when it failed. */
@@ -151,7 +159,7 @@ export class PeerLink {
   #open(nowMs: number): void {
     this.#session = new NativeSession({
       initiator: this.dialled,
-      psk: this.#psk,
+      ...this.#keys,
       random: this.#random,
       nowMs,
     });

@@ -9,7 +9,7 @@ import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Clock, Connection, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
 import { type Address, equalBytes, formatAddress } from "../record/address.ts";
 import { type Hello, type Message, REVISION } from "../wire/native/message.ts";
-import { PeerLink, REPLACED } from "./peer_link.ts";
+import { PeerLink, REPLACED, SILENCE_MS } from "./peer_link.ts";
 
 const PING_MS = 1000;
 /** First and longest wait before dialling again. */
@@ -21,6 +21,9 @@ const HALF_OPEN_LIMIT = 4;
 /** Connections taken from a listener in one turn. */
 const ACCEPTS_PER_TURN = 64;
 
+/** How long a session made with a key that is not configured any more may wait for the one that follows it. */
+const OLD_KEY_MS = 10_000;
+
 /** Why one of two sessions is not needed: that both sides dial at once, or dial anew, is no fault. */
 const SPARE = "another session of this pair stays";
 
@@ -30,6 +33,8 @@ export interface PeerSettings {
   readonly address: Address;
   readonly port: number;
   readonly psk: Uint8Array;
+  /** Is to follow `psk`: taken from who dials, and tried when `psk` fails. */
+  readonly nextPsk?: Uint8Array;
   readonly slaveOnly: boolean;
 }
 
@@ -42,7 +47,16 @@ export interface PeersEvents {
   message(peer: string, message: Message, nowMs: number): void;
 }
 
-export interface PeersOptions {
+/** What of the connections can change while they are up. */
+export interface PeersSettings {
+  readonly peers: readonly PeerSettings[];
+  readonly listeners: readonly Listener[];
+  /** Local addresses that `listen on` names: dialling uses the one of the peer's family. */
+  readonly localAddresses: readonly Address[];
+  readonly hello: Hello;
+}
+
+export interface PeersOptions extends PeersSettings {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
@@ -50,27 +64,25 @@ export interface PeersOptions {
   /** What anybody can provoke, said once per peer: refusals for every operator, troubles of the way with `-v`. */
   readonly refusals: RepeatLimit;
   readonly troubles: RepeatLimit;
-  readonly peers: readonly PeerSettings[];
-  readonly listeners: readonly Listener[];
   /** Offers a connection from an address that is none of these peers'. @returns whether somebody has taken it. */
   readonly adopt?: (connection: Connection) => boolean;
-  /** Local addresses that `listen on` names: dialling uses the one of the peer's family. */
-  readonly localAddresses: readonly Address[];
-  readonly hello: Hello;
   readonly events: PeersEvents;
 }
 
 interface Peer {
-  readonly settings: PeerSettings;
+  settings: PeerSettings;
   readonly links: Set<PeerLink>;
   /** The one session that is used; it has shown its HELLO. */
   live: PeerLink | undefined;
   backoffMs: number;
   dialAtMs: number;
+  /** Dials since the last session; every second one is made with the next key, if there is one. */
+  dials: number;
 }
 
 export class Peers {
-  readonly #peers: Map<string, Peer>;
+  readonly #peers = new Map<string, Peer>();
+  #settings: PeersSettings;
   readonly #ownId: string;
   #ended: PeerLink[] = [];
   /** Not to accept before. */
@@ -78,19 +90,63 @@ export class Peers {
 
   constructor(private readonly options: PeersOptions) {
     this.#ownId = options.hello.nodeId.toHex();
-    this.#peers = new Map(options.peers.map((settings) => [settings.name, {
+    this.#settings = options;
+    for (const settings of options.peers) this.#meetNew(settings);
+  }
+
+  /**
+   * The configuration has changed. A session stays as it is when its peer is still configured in the same role; one
+   * made with a key that is not configured any more is replaced.
+   */
+  configure(settings: PeersSettings): void {
+    this.#settings = settings;
+    const wanted = new Map(settings.peers.map((peer) => [peer.name, peer]));
+    for (const [name, peer] of this.#peers) {
+      const next = wanted.get(name);
+      if (next === undefined) this.#forget(peer);
+      else this.#change(peer, next);
+    }
+    for (const peer of settings.peers) if (!this.#peers.has(peer.name)) this.#meetNew(peer);
+  }
+
+  #meetNew(settings: PeerSettings): void {
+    this.#peers.set(settings.name, {
       settings,
       links: new Set(),
       live: undefined,
       backoffMs: BACKOFF_MS.min,
-      dialAtMs: options.clock.bootMs(),
-    }]));
+      dialAtMs: this.#now(),
+      dials: 0,
+    });
+  }
+
+  #forget(peer: Peer): void {
+    this.#endAll(peer, "is not configured any more");
+    this.#peers.delete(peer.settings.name);
+  }
+
+  #endAll(peer: Peer, reason: string): void {
+    for (const link of [...peer.links]) this.#end(link, reason, link.open);
+  }
+
+  #change(peer: Peer, settings: PeerSettings): void {
+    const before = peer.settings;
+    peer.settings = settings;
+    if (settings.slaveOnly !== before.slaveOnly) return this.#endAll(peer, "its role has changed");
+    if (sameKey(settings.psk, before.psk) && sameKey(settings.nextPsk, before.nextPsk)) return;
+    const reason = "the shared key has changed";
+    for (const link of [...peer.links]) {
+      if (keyRank(link, settings) > 0) continue;
+      if (link === peer.live) link.retire(this.#now() + OLD_KEY_MS, reason);
+      else this.#end(link, reason, link.open);
+    }
+    peer.dialAtMs = Math.min(peer.dialAtMs, this.#now());
   }
 
   /** What to wait for. */
   interests(): Interest[] {
     const read = this.#now() >= this.#acceptAtMs;
-    const interests: Interest[] = this.options.listeners.map(({ fd }) => ({ fd, read, write: false }));
+    const interests: Interest[] = this.#settings.listeners.map(({ fd }) => ({ fd, read, write: false }));
     for (const { connection, wantsWrite } of this.#links()) {
       interests.push({ fd: connection.fd, read: !connection.connecting, write: wantsWrite });
     }
@@ -136,7 +192,7 @@ export class Peers {
   stop(reason: string): void {
     for (const { live } of this.#peers.values()) if (live !== undefined) this.#end(live, reason, true);
     for (const link of this.#links()) this.#end(link, reason, false);
-    for (const listener of this.options.listeners) listener.close();
+    for (const listener of this.#settings.listeners) listener.close();
   }
 
   /** Does what poll says is possible. */
@@ -187,17 +243,20 @@ export class Peers {
   }
 
   /** A node with a live session does not dial, unless that session is to be renewed. */
-  #mayDial({ live, links }: Peer): boolean {
+  #mayDial({ live, links, settings }: Peer): boolean {
     if ([...links].some((link) => link.dialled && link !== live)) return false;
-    return live === undefined || live.dialled && live.isOld(this.#now());
+    if (live === undefined || keyRank(live, settings) === 0) return true;
+    return live.dialled && live.isOld(this.#now());
   }
 
   #dial(peer: Peer): void {
     const { settings } = peer;
-    const local = this.options.localAddresses.find(({ length }) => length === settings.address.length);
+    const local = this.#settings.localAddresses.find(({ length }) => length === settings.address.length);
+    const { psk, nextPsk = psk } = settings;
+    const key = peer.dials++ % 2 === 0 ? psk : nextPsk;
     try {
       const connection = this.options.transport.connect(settings, local);
-      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: true }));
+      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), psk: key, connection, dialled: true }));
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       this.#postpone(peer);
@@ -240,8 +299,8 @@ export class Peers {
     }
   }
 
-  #linkOptions({ settings }: Peer) {
-    return { peer: settings.name, psk: settings.psk, random: this.options.random, nowMs: this.#now() };
+  #linkOptions({ settings: { name, psk, nextPsk } }: Peer) {
+    return { peer: name, psk, nextPsk, random: this.options.random, nowMs: this.#now() };
   }
 
   #add(peer: Peer, link: PeerLink): void {
@@ -267,7 +326,7 @@ export class Peers {
 
   #sayHello(link: PeerLink): void {
     link.helloSent = true;
-    link.send([this.options.hello], this.#now());
+    link.send([this.#settings.hello], this.#now());
   }
 
   #take(link: PeerLink, message: Message, nowMs: number): void {
@@ -293,12 +352,13 @@ export class Peers {
       }
     }
     const loser = peer.live;
-    if (loser !== undefined && !this.#wins(link, loser)) {
+    if (loser !== undefined && !this.#wins(link, loser, peer.settings)) {
       return this.#end(link, SPARE, true);
     }
     if (!link.helloSent) this.#sayHello(link);
     if (loser !== undefined) this.#replace(peer, loser, link);
     peer.live = link;
+    peer.dials = 0;
     this.options.log.state(`peer ${link.peer}: connected, ${hello.os}`);
     this.options.events.up(link.peer, hello, peer.settings.slaveOnly);
   }
@@ -310,7 +370,7 @@ export class Peers {
   #replace(peer: Peer, old: PeerLink, link: PeerLink): void {
     const isKnown = link.dialled || old.nodeId !== link.nodeId;
     if (isKnown) return this.#end(old, REPLACED, true);
-    old.retire(this.#now());
+    old.retire(this.#now() + SILENCE_MS, REPLACED);
     this.#down(peer, REPLACED);
   }
 
@@ -320,9 +380,11 @@ export class Peers {
     this.options.events.down(peer.settings.name);
   }
 
-  /** The one dialled by the greater node id stays, of two by the same dialler the newer. */
-  #wins(link: PeerLink, loser: PeerLink): boolean {
+  /** The one with the newer key stays, else the one dialled by the greater node id, of two by the same dialler the newer. */
+  #wins(link: PeerLink, loser: PeerLink, settings: PeerSettings): boolean {
     if (loser.nodeId !== link.nodeId) return true; // that process is dead
+    const newer = keyRank(link, settings) - keyRank(loser, settings);
+    if (newer !== 0) return newer > 0;
     if (loser.dialled === link.dialled) return true;
     return link.dialled === (this.#ownId > link.nodeId!);
   }
@@ -371,4 +433,15 @@ export class Peers {
   #trouble(peer: string, reason: string): void {
     this.options.troubles.once(peer, `peer ${peer}: ${reason}`, this.#now());
   }
+}
+
+/** How new the key of a session is: 2 the next one, 1 the present one, 0 one that is not configured any more. */
+function keyRank({ psk }: PeerLink, settings: PeerSettings): number {
+  if (psk === undefined) return 0;
+  if (sameKey(psk, settings.nextPsk)) return 2;
+  return sameKey(psk, settings.psk) ? 1 : 0;
+}
+
+function sameKey(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === b || a !== undefined && b !== undefined && equalBytes(a, b);
 }

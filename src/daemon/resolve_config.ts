@@ -60,7 +60,7 @@ export function resolveConfig(config: Config, resolver: Resolver): Resolved {
     named: named.map(({ address }) => address),
     peers: nativePeers(all),
     classicPeers: all.filter(({ protocol }) => protocol === "classic")
-      .map(({ sharedKey, ...peer }) => ({ ...peer, key: sharedKey.bytes })),
+      .map(({ sharedKey, nextKey: _, ...peer }) => ({ ...peer, key: sharedKey.bytes })),
     ownership,
     settingsDigest: digestOwnership(ownership, config.flushMode),
   };
@@ -88,15 +88,19 @@ interface ResolvedPeer extends Omit<PeerStatement, "target"> {
   readonly name: string;
   readonly address: Address;
   readonly sharedKey: SharedKey;
+  /** Of those that have no key of their own. */
+  readonly nextKey: SharedKey | undefined;
 }
 
 function resolvePeers(config: Config, resolver: Resolver): ResolvedPeer[] {
   const peers = new Map<string, ResolvedPeer>();
-  for (const { target, sharedKey = config.sharedKey, ...options } of config.peers) {
+  for (const { target, sharedKey: own, ...options } of config.peers) {
+    const sharedKey = own ?? config.sharedKey;
+    const nextKey = own === undefined ? config.nextKey : undefined;
     const address = parseAddress(target) ?? resolver.host(target)[0];
     if (address === undefined) throw new ResolveError(`peer ${target}: no such host`);
     const name = formatAddress(address);
-    if (!peers.has(name)) peers.set(name, { name, address, sharedKey, ...options });
+    if (!peers.has(name)) peers.set(name, { name, address, sharedKey, nextKey, ...options });
   }
   return [...peers.values()];
 }
@@ -104,12 +108,16 @@ function resolvePeers(config: Config, resolver: Resolver): ResolvedPeer[] {
 /** A key that several peers have in common is stretched once: that takes a while. */
 function nativePeers(all: readonly ResolvedPeer[]): PeerSettings[] {
   const psks = new Map<SharedKey, Uint8Array>();
-  return all.filter(({ protocol }) => protocol === "native").map(({ sharedKey, ...peer }) => {
-    const stretch = sharedKey.kind === "ascii";
-    const psk = psks.get(sharedKey) ?? derivePsk({ stretch, bytes: sharedKey.bytes });
-    psks.set(sharedKey, psk);
-    return { ...peer, psk };
-  });
+  const pskOf = (key: SharedKey) => {
+    const psk = psks.get(key) ?? derivePsk({ stretch: key.kind === "ascii", bytes: key.bytes });
+    psks.set(key, psk);
+    return psk;
+  };
+  return all.filter(({ protocol }) => protocol === "native").map(({ sharedKey, nextKey, ...peer }) => ({
+    ...peer,
+    psk: pskOf(sharedKey),
+    ...nextKey === undefined ? {} : { nextPsk: pskOf(nextKey) },
+  }));
 }
 
 function uniqueHosts(addresses: readonly Address[]): Prefix[] {

@@ -1,7 +1,8 @@
 /** Peers in a fake world, and strangers: connections that a test speaks on by itself. */
 
-import { Peers, type PeersEvents } from "../../src/daemon/peers.ts";
+import { Peers, type PeersEvents, type PeersSettings } from "../../src/daemon/peers.ts";
 import { RepeatLimit } from "../../src/log/repeat_limit.ts";
+import type { Listener } from "../../src/ports.ts";
 import type { Hello, Message } from "../../src/wire/native/message.ts";
 import { NativeSession } from "../../src/wire/native/session.ts";
 import { FakeLog } from "./log.ts";
@@ -18,6 +19,7 @@ export interface PartyOptions {
   /** First byte of the node id. */
   readonly id: number;
   readonly psk?: Uint8Array;
+  readonly nextPsk?: Uint8Array;
   /** Keys of single peers. */
   readonly psks?: Readonly<Record<string, Uint8Array>>;
   readonly events?: Partial<PeersEvents>;
@@ -30,13 +32,17 @@ export class Party {
   readonly peers: Peers;
   /** `up 10.0.0.2 07`, `down 10.0.0.2`, `ack 10.0.0.2` … */
   readonly events: string[] = [];
+  readonly #options: PartyOptions;
+  readonly #listeners: readonly Listener[];
   readonly #limits: readonly [RepeatLimit, RepeatLimit];
   readonly #acts: ((peers: Peers) => void)[] = [];
   #stopReason: string | undefined;
 
   constructor(readonly world: World, options: PartyOptions) {
-    const { address, id, psk = TEST_PSK, psks = {} } = options;
+    const { address, id } = options;
     const transport = world.network.host(address);
+    this.#options = options;
+    this.#listeners = [transport.listen({ address: addr(address), port: PORT })];
     this.poller = world.poller();
     const limit = (say: (text: string) => void) => new RepeatLimit({ say, quietMs: 60_000 });
     this.#limits = [limit(this.log.error), limit(this.log.state)];
@@ -48,16 +54,7 @@ export class Party {
       log: this.log,
       refusals,
       troubles,
-      peers: options.peers.map((name) => ({
-        name,
-        address: addr(name),
-        port: PORT,
-        psk: psks[name] ?? psk,
-        slaveOnly: false,
-      })),
-      listeners: [transport.listen({ address: addr(address), port: PORT })],
-      localAddresses: [addr(address)],
-      hello: helloOf(id),
+      ...this.#settings(options),
       events: {
         up: (peer, hello, slaveOnly) => {
           this.events.push(`up ${peer} ${hello.nodeId.toHex().slice(0, 2)}`);
@@ -75,6 +72,27 @@ export class Party {
       },
     });
     world.start(() => this.#run());
+  }
+
+  /** Another configuration. */
+  configure(changed: Partial<PartyOptions>): Promise<void> {
+    return this.act((peers) => peers.configure(this.#settings({ ...this.#options, ...changed })));
+  }
+
+  #settings({ peers, id, address, psk = TEST_PSK, psks = {}, nextPsk }: PartyOptions): PeersSettings {
+    return {
+      peers: peers.map((name) => ({
+        name,
+        address: addr(name),
+        port: PORT,
+        psk: psks[name] ?? psk,
+        nextPsk,
+        slaveOnly: false,
+      })),
+      listeners: this.#listeners,
+      localAddresses: [addr(address)],
+      hello: helloOf(id),
+    };
   }
 
   /** Does something between two waits, as the owner of Peers does. */

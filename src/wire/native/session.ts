@@ -43,6 +43,8 @@ export interface SessionOptions {
   readonly initiator: boolean;
   /** 32 bytes, from `derivePsk`. */
   readonly psk: Uint8Array;
+  /** Another one that the other side may have dialled with. */
+  readonly nextPsk?: Uint8Array;
   readonly random: Random;
   readonly nowMs: number;
   readonly limits?: Partial<SessionLimits>;
@@ -70,25 +72,36 @@ export class NativeSession {
   /** When to make the next session, which replaces this one. */
   readonly renewAtMs: number;
   readonly #initiator: boolean;
-  readonly #handshake: Handshake;
+  /** One for each key that the session may be made with: the other side's message tells which. */
+  readonly #attempts: readonly Attempt[];
   readonly #frames = new FrameReader();
   readonly #output: Uint8Array[] = [];
   #send: Sender | undefined;
   #receive: Receiver | undefined;
   #phase: SessionPhase = "handshake";
   #heard = false;
+  #psk: Uint8Array | undefined;
 
-  constructor({ initiator, psk, random, nowMs, limits }: SessionOptions) {
+  constructor({ initiator, psk, nextPsk, random, nowMs, limits }: SessionOptions) {
     this.limits = { ...SESSION_LIMITS, ...limits };
     this.handshakeDeadlineMs = nowMs + this.limits.handshakeMs;
     this.renewAtMs = nowMs + this.limits.renewMs;
     this.#initiator = initiator;
-    this.#handshake = new Handshake({ initiator, prologue: PROLOGUE, psk, ephemeral: random.bytes(32) });
-    if (initiator) this.#output.push(encodeFrame(this.#handshake.writeMessage(NOTHING)));
+    const psks = initiator || nextPsk === undefined ? [psk] : [psk, nextPsk];
+    this.#attempts = psks.map((psk) => ({
+      psk,
+      handshake: new Handshake({ initiator, prologue: PROLOGUE, psk, ephemeral: random.bytes(32) }),
+    }));
+    if (initiator) this.#output.push(encodeFrame(this.#attempts[0]!.handshake.writeMessage(NOTHING)));
   }
 
   get phase(): SessionPhase {
     return this.#phase;
+  }
+
+  /** The key that the session was made with; undefined during the handshake. */
+  get psk(): Uint8Array | undefined {
+    return this.#psk;
   }
 
   /** Frames of the handshake that are to be sent now; each is given once. Ask after the start and after `push`. */
@@ -131,10 +144,11 @@ export class NativeSession {
   }
 
   #finishHandshake(frame: Uint8Array, nowMs: number): void {
-    const payload = this.#handshake.readMessage(frame);
+    const { psk, handshake, payload } = readHandshake(frame, this.#attempts);
     if (payload.length > 0) throw new PeerError("Handshake has a payload");
-    if (!this.#initiator) this.#output.push(encodeFrame(this.#handshake.writeMessage(NOTHING)));
-    const { send, receive } = this.#handshake.split();
+    if (!this.#initiator) this.#output.push(encodeFrame(handshake.writeMessage(NOTHING)));
+    const { send, receive } = handshake.split();
+    this.#psk = psk;
     this.#send = new Sender(send, this.limits, nowMs);
     this.#receive = new Receiver(receive, this.limits);
     this.#phase = this.#initiator ? "open" : "half-open";
@@ -149,6 +163,26 @@ export class NativeSession {
     this.#heard = true;
     this.#phase = "open";
     return messages;
+  }
+}
+
+/** A handshake under one of the keys that it may be made with. */
+interface Attempt {
+  readonly psk: Uint8Array;
+  readonly handshake: Handshake;
+}
+
+/** The first attempt that the message verifies with. @throws {PeerError} of the last one, when none does. */
+function readHandshake(
+  frame: Uint8Array,
+  attempts: readonly Attempt[],
+): Attempt & { readonly payload: Uint8Array } {
+  const [first, ...others] = attempts;
+  try {
+    return { ...first!, payload: first!.handshake.readMessage(frame) };
+  } catch (error) {
+    if (others.length === 0 || !(error instanceof PeerError)) throw error;
+    return readHandshake(frame, others);
   }
 }
 

@@ -36,6 +36,7 @@ const DEFAULTS: Config = {
   skipSlave: false,
   peers: [],
   sharedKey: KEY,
+  nextKey: undefined,
   allowWeakKey: false,
   control: "isakmpd",
   controlSocket: undefined,
@@ -157,6 +158,7 @@ const GOOD_FILES: readonly (readonly [name: string, text: string, change: Partia
     "interface carp0\nsharedkey passwordpassword\nsharedkey weak",
     { sharedKey: { kind: "ascii", bytes: new TextEncoder().encode("passwordpassword") }, allowWeakKey: true },
   ],
+  ["a next key", `interface carp0 sharedkey ${HEX_KEY} sharedkey next ${ASCII_KEY}`, { nextKey: ASCII }],
   ["a key file", "interface carp0\nsharedkey file /k", { sharedKey: { kind: "file", bytes: KEY.bytes } }],
 ];
 
@@ -235,6 +237,8 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["peer b sharedkey weak", '3: peer "b": sharedkey: the key has 4 bytes, must have 16, 24 or 32'],
   [`sharedkey ${HEX_KEY}`, "3: sharedkey: given twice (first on line 2)"],
   ["sharedkey", "3: sharedkey: the key is missing"],
+  ["sharedkey next", "3: sharedkey: the key is missing"],
+  [`sharedkey next ${HEX_KEY}`, "3: sharedkey next: is the present key"],
   ["sharedkey file", "3: sharedkey: the path of the key file is missing"],
   ["control all control none", "3: control: given twice (first on line 3)"],
   ["control charon", '3: control: must be isakmpd, iked, all, none, strongswan or exec, not "charon"'],

@@ -54,6 +54,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   skipSlave: fc.boolean(),
   peers: fc.uniqueArray(peer, { selector: ({ target }) => target }),
   sharedKey: key,
+  nextKey: fc.option(key, { nil: undefined }),
   allowWeakKey: fc.boolean(),
   control: fc.oneof(
     fc.constantFrom("isakmpd" as const, "iked" as const, "all" as const, "none" as const),
@@ -83,7 +84,10 @@ const config: fc.Arbitrary<Config> = fc.record({
 Deno.test("printConfig() prints what parses to the same Config, but for the keys", () => {
   fc.assert(fc.property(config, (config) => {
     const again = parseWith(`${printConfig(config)}sharedkey ${HEX_KEY}\n`);
-    assertEquals({ ...again, file: config.file, sharedKey: config.sharedKey }, config);
+    assertEquals(
+      { ...again, file: config.file, sharedKey: config.sharedKey, nextKey: config.nextKey },
+      config,
+    );
   }));
 });
 

@@ -462,6 +462,73 @@ Deno.test("Peers takes each peer with its own key, and not with another one's", 
   assertEquals(a.events, [`up ${B} 02`]);
 });
 
+const OLD = new Uint8Array(32).fill(21);
+const NEW = new Uint8Array(32).fill(22);
+
+Deno.test("Peers goes over to the next key one node after the other, and is never without a session", async () => {
+  for (const [idA, idB] of [[1, 2], [2, 1]] as const) {
+    const world = new World();
+    const a = party(world, A, idA, [B], { psk: OLD });
+    const b = party(world, B, idB, [A], { psk: OLD });
+    await world.run(5000);
+    for (const { events } of [a, b]) events.length = 0;
+    for (const step of [a, b]) {
+      await step.configure({ psk: OLD, nextPsk: NEW });
+      await world.run(5000);
+    }
+    for (const { events } of [a, b]) assertEquals(events, [], "the first session stays");
+    await a.configure({ psk: NEW });
+    await world.run(20_000);
+    const replaced = (peer: string, id: number) => [`down ${peer}`, `up ${peer} 0${id}`];
+    assertEquals(a.events.splice(0), replaced(B, idB));
+    assertEquals(b.events.splice(0), replaced(A, idA));
+    await b.configure({ psk: NEW });
+    await world.run(60_000);
+    for (const { events, log } of [a, b]) {
+      assertEquals(events, [], "the session has the new key already");
+      assertEquals(log.count(/^error/), 0, log.lines.join("\n"));
+    }
+  }
+});
+
+Deno.test("Peers dials with the next key when the present one fails", async () => {
+  const world = new World();
+  const a = party(world, A, 1, [B], { psk: OLD, nextPsk: NEW });
+  const b = new Party(world, { address: B, id: 2, peers: [A], psk: NEW });
+  await world.run(5000);
+  assertEquals(a.peers.live(), [B]);
+  assertEquals(b.peers.live(), [A]);
+});
+
+Deno.test("Peers ends a session whose key is not configured any more, when the peer does not have the new one", async () => {
+  const world = new World();
+  const a = party(world, A, 1, [B], { psk: OLD });
+  party(world, B, 2, [A], { psk: OLD });
+  await world.run(5000);
+  await a.configure({ psk: NEW });
+  await world.run(5000);
+  assertEquals(a.peers.live(), [B], "a while for the peer to change");
+  await world.run(6000);
+  assertEquals(a.peers.live(), []);
+});
+
+Deno.test("Peers.configure() meets new peers and leaves old ones, other sessions untouched", async () => {
+  const world = new World();
+  const a = party(world, A, 1, [B]);
+  party(world, B, 2, [A]);
+  const c = party(world, C, 3, [A]);
+  await world.run(3000);
+  assertEquals(a.events.splice(0), [`up ${B} 02`]);
+  await a.configure({ peers: [B, C] });
+  await world.run(11_000);
+  assertEquals(a.events.splice(0), [`up ${C} 03`]);
+  await a.configure({ peers: [B] });
+  await world.run(3000);
+  assertEquals(a.events, [`down ${C}`]);
+  assertEquals(c.peers.live(), []);
+  assertEquals(a.peers.live(), [B]);
+});
+
 Deno.test("Peers drops a peer that does not read, its queue bounded, while others are served", async () => {
   const world = new World();
   const a = party(world, A, 1, [B, C]);
