@@ -1,5 +1,5 @@
 /**
- * The C library: the only place with Deno.dlopen. Opened once, by main.ts, and handed to everything in ffi/.
+ * The C library: the only place with Deno.dlopen. Opened once, by each process, and handed to everything in ffi/.
  * No UnsafePointer and no callbacks: those need unscoped --allow-ffi (see `libcPaths` for the scoped one).
  */
 
@@ -246,7 +246,7 @@ export function symbolsOf(system: System): Deno.ForeignLibraryInterface {
 }
 
 /**
- * Opens the C library. Called once, by main; stays open until the process ends. Not yet run on OpenBSD and FreeBSD.
+ * Opens the C library. Called once, at the start; stays open until the process ends. Not yet run on OpenBSD and FreeBSD.
  *
  * @throws {SyscallError} when it is at none of the known paths, or lacks a function.
  */

@@ -1,4 +1,4 @@
-/** Linux netlink sockets (netlink(7)). Opened by main.ts for XFRM and rtnetlink; the messages are made in src/xfrm. */
+/** Linux netlink sockets (netlink(7)). Opened for XFRM and rtnetlink; the messages are made in src/xfrm. */
 
 import { Reader } from "../src/layout/reader.ts";
 import { Writer } from "../src/layout/writer.ts";
@@ -10,13 +10,17 @@ import type { Libc } from "./libc.ts";
 import { addressOf } from "./memory.ts";
 import { openSocket, orClose, setOption, socketName } from "./socket.ts";
 
+/** Netlink families (linux/netlink.h). */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_XFRM = 6;
+
 /** `struct sockaddr_nl` in 32-bit words: family and padding, port id, groups. */
 const NL_PID_WORD = 1;
 const SOCKADDR_NL_WORDS = 3;
 
 /** What to open. Groups are numbers (`XFRMNLGRP_SA`), not bits. */
 export interface NetlinkOptions extends BufferSizes {
-  /** `NETLINK_ROUTE` 0, `NETLINK_XFRM` 6. */
+  /** `NETLINK_ROUTE` or `NETLINK_XFRM`. */
   readonly protocol: number;
   /** Multicast groups to hear; for XFRM they take CAP_NET_ADMIN. */
   readonly groups: readonly number[];

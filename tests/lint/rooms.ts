@@ -24,7 +24,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   "src/daemon": ["src"],
   "ffi": ["src/errors.ts", "src/ports.ts", "src/layout", "src/record"],
   "mod.ts": ["src"],
-  "main.ts": ["src", "ffi"],
+  "processes": ["src", "ffi"],
+  "main.ts": ["processes", "src"],
 };
 
 /** `path` relative to the project, or undefined outside of it. */

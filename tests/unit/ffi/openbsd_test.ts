@@ -1,4 +1,4 @@
-/** The way that main.ts goes at its start, with a C library like OpenBSD's: which functions it needs, and how it calls them. */
+/** The way that the program goes at its start, with a C library like OpenBSD's: which functions it needs, and how it calls them. */
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { SystemClock } from "../../../ffi/clock.ts";

@@ -1,0 +1,78 @@
+/** Opens the kernel's SADB and SPD as the configuration and the system ask for it, and the guard. */
+
+import type { Config } from "../src/config/config.ts";
+import { RuleGuard } from "../src/daemon/guard.ts";
+import { MemoryKernel } from "../src/daemon/memory_kernel.ts";
+import { PfkeyKernel } from "../src/daemon/pfkey_kernel.ts";
+import { ResolveError } from "../src/daemon/resolve_config.ts";
+import { XfrmKernel } from "../src/daemon/xfrm_kernel.ts";
+import { SyscallError } from "../src/errors.ts";
+import { HOST_ORDER } from "../src/layout/byte_order.ts";
+import type { Log } from "../src/log/verbosity.ts";
+import { linuxDialect } from "../src/pfkey/linux.ts";
+import { openbsdDialect } from "../src/pfkey/openbsd.ts";
+import type { Clock, KernelIpsec } from "../src/ports.ts";
+import { interfaceIndex, interfaceName } from "../ffi/interfaces.ts";
+import { openKeySocket } from "../ffi/key_socket.ts";
+import type { Libc } from "../ffi/libc.ts";
+import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../ffi/netlink.ts";
+import { readSysctl } from "../ffi/sysctl.ts";
+
+const PFKEY_WARNING =
+  "kernel pfkey: PF_KEY cannot carry AEAD, ESN, counters and more, and Linux is to lose it " +
+  "in 2027; use kernel xfrm where it works";
+
+/** @throws {SyscallError} when the kernel has no such thing, or this process has not the right. */
+export function openKernel(libc: Libc, config: Config, clock: Clock, log: Log): KernelIpsec {
+  const { kernel } = config;
+  if (kernel === "memory" || kernel === "memory openbsd") return new MemoryKernel(clock);
+  if (libc.system === "openbsd") return openOpenbsdKernel(libc, config, clock);
+  if (kernel === "pfkey") return openPfkeyKernel(libc, config, clock, log);
+  try {
+    return openXfrmKernel(libc, clock);
+  } catch (error) {
+    const isMissing = error instanceof SyscallError && error.errno === "EPROTONOSUPPORT";
+    if (kernel !== "auto" || !isMissing) throw error;
+    return openPfkeyKernel(libc, config, clock, log);
+  }
+}
+
+function openPfkeyKernel(libc: Libc, { pfkey }: Config, clock: Clock, log: Log): PfkeyKernel {
+  if (libc.system !== "linux") throw new ResolveError("kernel pfkey: only on Linux in this version");
+  log.notice(PFKEY_WARNING);
+  return new PfkeyKernel({
+    open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
+    clock,
+    pid: 0x4000_0000 + Math.floor(Math.random() * 0x4000_0000), // no process has such a number
+  }, linuxDialect(HOST_ORDER, pfkey));
+}
+
+/** Not yet run on OpenBSD. */
+function openOpenbsdKernel(libc: Libc, { kernel }: Config, clock: Clock): PfkeyKernel {
+  if (kernel === "xfrm") throw new ResolveError("kernel xfrm: only on Linux");
+  return new PfkeyKernel({
+    open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
+    sysctl: (name) => readSysctl(libc, name),
+    clock,
+    pid: Deno.pid, // the kernel refuses messages that state another one
+  }, openbsdDialect());
+}
+
+function openXfrmKernel(libc: Libc, clock: Clock): XfrmKernel {
+  return new XfrmKernel({
+    open: (groups, receiveBufferBytes, ignoredPortId) =>
+      openNetlink(libc, { protocol: NETLINK_XFRM, groups, receiveBufferBytes, ignoredPortId }),
+    clock,
+    interfaces: {
+      nameOf: (index) => interfaceName(libc, index),
+      indexOf: (name) => interfaceIndex(libc, name),
+    },
+  });
+}
+
+/** The guard, with nothing left of those before it. `owner` marks its rules. @throws {SyscallError | KernelReplyError} */
+export function openGuard(libc: Libc, owner: number): RuleGuard {
+  const guard = new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner);
+  guard.sweep("all");
+  return guard;
+}

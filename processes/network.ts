@@ -1,0 +1,148 @@
+/** The process that does the daemon's work: from the configuration to real ports, and on until it is told to end. */
+
+import type { Config } from "../src/config/config.ts";
+import { makeGateway } from "../src/daemon/daemon.ts";
+import { FileDemoter } from "../src/daemon/file_demoter.ts";
+import { GroupDemoter } from "../src/daemon/group_demoter.ts";
+import { openIke } from "../src/daemon/open_ike.ts";
+import { type Listening, resolveConfig, type Resolver } from "../src/daemon/resolve_config.ts";
+import { SyscallError } from "../src/errors.ts";
+import { StderrHandler } from "../src/log/stderr_handler.ts";
+import { SyslogHandler } from "../src/log/syslog_handler.ts";
+import { type Log, openLog } from "../src/log/verbosity.ts";
+import type { Demoter, Listener } from "../src/ports.ts";
+import { replaceFile } from "../ffi/atomic_file.ts";
+import { FfiInterfaceControl } from "../ffi/carp.ts";
+import { SystemClock, SystemRandom } from "../ffi/clock.ts";
+import { FfiCommandRunner } from "../ffi/command.ts";
+import { adoptReadyFd, reportReady } from "../ffi/daemonise.ts";
+import { listInterfaceAddresses } from "../ffi/interfaces.ts";
+import type { Keeper } from "../ffi/keeper.ts";
+import type { Libc } from "../ffi/libc.ts";
+import { FfiLocalDoors } from "../ffi/local.ts";
+import { FfiLocalListener } from "../ffi/local_listener.ts";
+import { readOwnedFile } from "../ffi/owned_file.ts";
+import { FfiPoller } from "../ffi/poll.ts";
+import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../ffi/process.ts";
+import { resolveName } from "../ffi/resolve.ts";
+import { SyslogSocket } from "../ffi/syslog.ts";
+import { FfiTransport } from "../ffi/tcp.ts";
+import { controlPath } from "./control.ts";
+import { faultOf, isExpected } from "./errors.ts";
+import { MASTER, openKeeper, SLAVE } from "./keeper.ts";
+import { openGuard, openKernel } from "./kernel.ts";
+import { openTracker } from "./tracker.ts";
+
+/** How the operator wants it to run. */
+export interface RunOptions {
+  /** In the foreground, logging to stderr. */
+  readonly debug: boolean;
+  readonly verbosity: number;
+  /** The readiness pipe of a first process that waits. */
+  readonly background?: number;
+}
+
+/** Runs until it is told to end. @returns the exit status. */
+export async function run(libc: Libc, config: Config, options: RunOptions): Promise<number> {
+  const { debug, verbosity, background } = options;
+  const ready = background === undefined ? undefined : adoptReadyFd(libc, background);
+  forbidCoreDumps(libc);
+  forbidTracing(libc);
+  const syslog = new SyslogSocket(libc);
+  const handler = debug
+    ? new StderrHandler(writeStderr)
+    : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
+  const log = openLog(handler, verbosity);
+  const resolved = resolveConfig(config, resolverOf(libc));
+  const tracker = openTracker(libc, config);
+  const transport = new FfiTransport(libc);
+  const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
+  const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
+  const clock = new SystemClock(libc);
+  const kernel = openKernel(libc, config, clock, log);
+  const hasGuard = kernel.name !== "memory" && libc.system === "linux";
+  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
+  const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
+  const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
+  const poller = new FfiPoller(libc);
+  const gateway = makeGateway(config, resolved, {
+    clock,
+    random: new SystemRandom(),
+    poller,
+    transport,
+    listeners,
+    kernel,
+    guard,
+    tracker,
+    demoter: openDemoter(libc, config, keeper),
+    ike: openIke(config.control, {
+      doors: new FfiLocalDoors(libc),
+      runner: new FfiCommandRunner(libc, () => poller.wake()),
+      log,
+      tellHeir: (will) => keeper?.tell("ike", will),
+    }),
+    control: controlListener,
+    log,
+    os: Deno.build.os,
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => gateway.stop(`received ${signal}`));
+  }
+  Deno.addSignalListener(
+    "SIGHUP",
+    () => log.notice("SIGHUP: reading the configuration again is not there yet"),
+  );
+  log.state(`sasyncd started, kernel ${kernel.name}, ${config.peers.length} peers`);
+  if (ready !== undefined) {
+    releaseTerminal(libc);
+    reportReady(libc, ready);
+  }
+  try {
+    await gateway.run();
+  } catch (error) {
+    log.error(`sasyncd ends: ${isExpected(error) ? error.message : faultOf(error)}`);
+    return 1;
+  }
+  log.state("sasyncd stopped");
+  return 0;
+}
+
+function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): Demoter | undefined {
+  const { demoteFile, group, mode } = config;
+  if (mode === undefined && libc.system === "openbsd") {
+    return new GroupDemoter(group, new FfiInterfaceControl(libc));
+  }
+  if (demoteFile === undefined) return undefined;
+  return new FileDemoter({
+    ...demoteFile,
+    read: (path) => new TextDecoder().decode(readOwnedFile(libc, path).bytes),
+    replace: (path, text) => replaceFile(libc, path, text),
+    tellHeir: (isMaster) => keeper?.tell("role", isMaster ? MASTER : SLAVE),
+  });
+}
+
+function listen(transport: FfiTransport, at: Listening, log: Log): Listener[] {
+  try {
+    return [transport.listen(at)];
+  } catch (error) {
+    if (!at.optional || !(error instanceof SyscallError) || error.errno !== "EAFNOSUPPORT") throw error;
+    log.detail(`not listening: ${error.message}`);
+    return [];
+  }
+}
+
+function resolverOf(libc: Libc): Resolver {
+  return {
+    host: (name) => resolveName(libc, name),
+    interfaceAddresses: (name) =>
+      listInterfaceAddresses(libc).filter((one) => one.name === name).map(({ address }) => address),
+  };
+}
+
+function writeStderr(line: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(line));
+  } catch {
+    // nobody reads the log any more (EPIPE): no reason to end, and nowhere to say so
+  }
+}
