@@ -42,8 +42,8 @@ export interface ListEnd {
 /** What of the configuration a slave goes by. */
 export interface FollowerSettings {
   readonly ownership: Ownership;
-  /** `flushmode startup`: a snapshot's END removes what is neither the master's nor local. */
-  readonly sweep: boolean;
+  /** `startup`: a snapshot's END removes what is neither the master's nor local. */
+  readonly flushMode: "startup" | "never" | "sync";
   /** What the own kernel says of an SA. */
   readonly takeover: (sa: Sa) => Takeover;
   /** Whether the own kernel takes counters. */
@@ -89,7 +89,7 @@ export class Follower {
   ) {
     this.#heldBack = new HeldBack(settings.takeover, guard);
     this.#order = new OrderWatch(mirror, inventory);
-    this.leases = new Leases(mirror, settings.canAdvance, settings.place);
+    this.leases = new Leases(mirror, settings);
   }
 
   get master(): string | undefined {
@@ -311,7 +311,7 @@ export class Follower {
 
   /** What the snapshot did not name is not there; and in the end both mirrors have to be equal. */
   #end(peer: string, { change, count, digest }: SnapshotEnd, nowMs: number): void {
-    this.#removeUnnamed(change, this.settings.sweep);
+    this.#removeUnnamed(change, this.settings.flushMode === "startup");
     this.#settleOrder();
     this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
     this.#unequal = !this.synced;
@@ -350,13 +350,24 @@ export class Follower {
     this.#order.complete();
   }
 
-  #remove(identity: RecordIdentity, change: number): void {
-    const key = identity.key;
+  /** The settings have changed: what is local by them is no matter of the mirror any more, and all is asked for again. */
+  reconsider(nowMs: number): void {
+    for (const entry of [...this.mirror.values()]) {
+      if (!isShared(recordOf(entry, nowMs), this.settings.ownership)) this.#forget(entry.key);
+    }
+    if (this.#master !== undefined) this.effects.send(this.#master, { type: "want", identities: [] });
+  }
+
+  #forget(key: string): void {
     this.mirror.delete(key);
     this.#fresh.delete(key);
     this.#heldBack.delete(key);
     this.leases.forget(key);
     if (this.inventory.get(key) === undefined) this.guard.delete(key);
+  }
+
+  #remove(identity: RecordIdentity, change: number): void {
+    this.#forget(identity.key);
     this.queue.add(identity, { remove: true, change });
   }
 

@@ -30,7 +30,13 @@ export class GuardBook {
   #changed = false;
 
   /** `shared`: where it is configured, our endpoints lie within it, so that others need no guard. */
-  constructor(readonly shared: readonly Prefix[]) {}
+  constructor(private shared: readonly Prefix[]) {}
+
+  /** Our endpoints lie there from now on. */
+  configure(shared: readonly Prefix[]): void {
+    this.shared = shared;
+    for (const [name, counts] of this.#counts) this.#judge(name, counts);
+  }
 
   set(key: string, record: IpsecRecord): void {
     const claims = record.kind === "sa" ? saClaims(record.sa) : policyClaims(record.policy);
@@ -74,10 +80,14 @@ export class GuardBook {
     counts[side] += by;
     if (counts.local + counts.remote + counts.source === 0) this.#counts.delete(name);
     else this.#counts.set(name, counts);
+    this.#judge(name, counts);
+  }
+
+  #judge(name: string, counts: Counts): void {
     const isGuarded = this.#needsGuard(counts);
     if (isGuarded === this.#guarded.has(name)) return;
     this.#changed = true;
-    if (isGuarded) this.#guarded.set(name, address);
+    if (isGuarded) this.#guarded.set(name, counts.address);
     else this.#guarded.delete(name);
   }
 

@@ -37,8 +37,11 @@ export class Leases {
   /** The own kernel stands where it was long ago, or as a master's; not above what another node may have used since. */
   #isBehind = false;
 
-  /** `canAdvance`: the own kernel takes counters; else nothing here has an effect. */
-  constructor(readonly mirror: Mirror, readonly canAdvance: boolean, readonly place: Place) {}
+  /** Without `canAdvance`, the own kernel's taking of counters, nothing here has an effect. */
+  constructor(
+    readonly mirror: Mirror,
+    readonly settings: { readonly canAdvance: boolean; readonly place: Place },
+  ) {}
 
   /** The followed master is alive. */
   heard(nowMs: number): void {
@@ -86,10 +89,10 @@ export class Leases {
 
   /** The record as the own kernel gets it: it would go on well above what the master has reported. */
   leased(key: string, record: IpsecRecord): IpsecRecord {
-    if (record.kind === "policy" || !this.canAdvance) return record;
+    if (record.kind === "policy" || !this.settings.canAdvance) return record;
     const { sa } = record;
     const known = this.#known.get(key);
-    const start = startAbove(sa.counters.oseq, 0, sa.flags, this.place);
+    const start = startAbove(sa.counters.oseq, 0, sa.flags, this.settings.place);
     const oseq = known !== undefined && known.lease.start > start ? known.lease.start : start;
     const counters = { ...sa.counters, oseq };
     const moved = known?.taken === undefined ? counters : { ...counters, ...furthest(counters, known.taken) };
@@ -104,7 +107,7 @@ export class Leases {
     const now = furthest(entry.counters, possible(progress, flags));
     const { bornMs, usedMs = nowMs } = entry;
     this.mirror.count(key, { ...entry.counters, ...now }, { bornMs, usedMs });
-    const renewed = reported(lease, now, flags, this.place, nowMs);
+    const renewed = reported(lease, now, flags, this.settings.place, nowMs);
     this.#known.set(key, { lease: renewed, flags });
     if (inKernel) this.#advance(entry.identity.id, key, { ...now, oseq: renewed.start });
   }
@@ -117,10 +120,12 @@ export class Leases {
    */
   outdo(key: string, theirs: Progress, nowMs: number): Progress | undefined {
     const entry = this.mirror.get(key);
-    if (entry?.counters === undefined || entry.identity.kind !== "sa" || !this.canAdvance) return undefined;
+    if (entry?.counters === undefined || entry.identity.kind !== "sa" || !this.settings.canAdvance) {
+      return undefined;
+    }
     const { flags } = this.#lookUp(entry, nowMs);
     const now = furthest(entry.counters, possible(theirs, flags));
-    const ahead = { ...now, oseq: startAbove(now.oseq, 0, flags, this.place, 1) };
+    const ahead = { ...now, oseq: startAbove(now.oseq, 0, flags, this.settings.place, 1) };
     this.#advance(entry.identity.id, key, ahead);
     return ahead;
   }
@@ -152,7 +157,7 @@ export class Leases {
       if (entry.identity.kind !== "sa") continue;
       const counters = entry.counters!;
       const used = this.#isBehind ? lease.start : counters.oseq;
-      const oseq = isStale ? staleStart(lease, used, flags, this.place, ageMs) : lease.start;
+      const oseq = isStale ? staleStart(lease, used, flags, this.settings.place, ageMs) : lease.start;
       const window = strict && counters.seq > 0n ? strictWindow(lease, counters, flags, ageMs) : counters;
       const taken = { ...window, oseq };
       this.#known.set(entry.key, { lease, flags, taken }); // for one that is still to be put
@@ -166,10 +171,10 @@ export class Leases {
     if (known !== undefined) return known;
     const record = recordOf(entry, nowMs);
     const flags = record.kind === "sa" ? record.sa.flags : 0;
-    return { lease: firstLease(entry.counters!, flags, this.place, nowMs), flags };
+    return { lease: firstLease(entry.counters!, flags, this.settings.place, nowMs), flags };
   }
 
   #advance(id: SaIdentity, key: string, progress: Progress): void {
-    if (this.canAdvance) this.#advances.set(key, { id, progress });
+    if (this.settings.canAdvance) this.#advances.set(key, { id, progress });
   }
 }

@@ -20,7 +20,7 @@ export class Master {
   /** Peers that asked for a snapshot while there was none to give. */
   readonly #asked = new Set<string>();
   /** What was made in the own kernel since this node is master, by the peer that has not acknowledged it yet. */
-  readonly #unsaid: ReadonlyMap<string, Set<string>>;
+  readonly #unsaid = new Map<string, Set<string>>();
   /** What a peer has refused since it asked for everything: the content that it would not take, by key. */
   readonly #refused = new Map<string, Map<string, Uint8Array>>();
   /** What was deleted lately: who offers it has not heard of that. */
@@ -29,7 +29,13 @@ export class Master {
   #lastChange = 0;
 
   constructor(readonly mirror: Mirror, private readonly flushIsSent: boolean, peers: readonly string[]) {
-    this.#unsaid = new Map(peers.map((peer) => [peer, new Set()]));
+    this.configure(peers);
+  }
+
+  /** These are the peers from now on; one that is new knows of nothing. */
+  configure(peers: readonly string[]): void {
+    for (const peer of this.#unsaid.keys()) if (!peers.includes(peer)) this.#unsaid.delete(peer);
+    for (const peer of peers) if (!this.#unsaid.has(peer)) this.#unsaid.set(peer, new Set());
   }
 
   /** A slave asks for everything. `epoch`: undefined while the mirror is not complete yet. */

@@ -39,7 +39,7 @@ export class Membership {
   readonly #members = new Map<string, Member>();
 
   /** `nodeId` is hexadecimal; `peerNames` are all configured peers. */
-  constructor(readonly nodeId: string, readonly peerNames: readonly string[]) {}
+  constructor(readonly nodeId: string, public peerNames: readonly string[]) {}
 
   /** Whether this node is master and may speak as such. */
   get acting(): boolean {

@@ -18,8 +18,9 @@ import type { Inventory } from "./inventory.ts";
 import { KernelSteps } from "./kernel_steps.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
-import { makeParts, type NodeParts, type NodeSettings } from "./parts.ts";
+import { makeParts, type NodeChoices, type NodeParts, type NodeSettings } from "./parts.ts";
 import { PeerTalk } from "./peer_talk.ts";
+import { isSameOwnership } from "./ownership.ts";
 import { takeOver } from "./takeover.ts";
 
 /** The whole of a gateway's decisions. */
@@ -31,12 +32,15 @@ export class Node {
   readonly handover = new Handover();
   /** How often what happened, by name. */
   readonly counters: Counters;
+  /** One object for all parts: `configure` changes it. */
+  readonly settings: NodeSettings;
   readonly #parts: NodeParts;
   readonly #talk: PeerTalk;
   readonly #steps: KernelSteps;
 
-  constructor(readonly settings: NodeSettings) {
-    this.#parts = makeParts(settings);
+  constructor(settings: NodeSettings) {
+    this.settings = { ...settings };
+    this.#parts = makeParts(this.settings);
     this.#talk = new PeerTalk(this.#parts);
     this.#steps = new KernelSteps(this.#parts);
     ({
@@ -45,6 +49,22 @@ export class Node {
       membership: this.membership,
       counters: this.counters,
     } = this.#parts);
+  }
+
+  /**
+   * The configuration has changed. Sessions with peers that are not configured any more have ended before. When other
+   * records are shared from now on, the kernel is compared, and a slave asks its master for everything.
+   */
+  configure(choices: NodeChoices, nowMs: number): void {
+    const { membership, master, guard, follower, kernel } = this.#parts;
+    const isSame = isSameOwnership(choices.ownership, this.settings.ownership);
+    Object.assign(this.settings, choices);
+    membership.peerNames = choices.peers;
+    master.configure(choices.peers);
+    if (isSame) return;
+    guard.configure(choices.sharedPrefixes);
+    if (membership.role !== "MASTER") follower.reconsider(nowMs);
+    kernel.beginDump();
   }
 
   /** What the caller has to do now, in this order. */

@@ -26,7 +26,7 @@ import { isShared, type Ownership } from "./ownership.ts";
 
 /** What an own kernel works on. */
 export interface OwnKernelParts {
-  readonly ownership: Ownership;
+  readonly settings: { readonly ownership: Ownership };
   readonly membership: Membership;
   readonly mirror: Mirror;
   readonly inventory: Inventory;
@@ -160,7 +160,7 @@ export class OwnKernel {
     const { key } = identity;
     const content = this.#encode(record);
     if (content === undefined) return this.#lose(identity, false, nowMs);
-    const shared = isShared(record, this.parts.ownership);
+    const shared = isShared(record, this.parts.settings.ownership);
     const before = inventory.get(key);
     const isAlike = before !== undefined && equalBytes(before.content, content);
     const isNew = created || before === undefined || !isAlike && movesAway(record, before.content);

@@ -3,7 +3,14 @@
  * configuration alone, never of memory, and the same on every node (DESIGN section 4).
  */
 
-import { type Address, familyOf, isAnyAddress, type Prefix, prefixContains } from "../record/address.ts";
+import {
+  type Address,
+  familyOf,
+  formatPrefix,
+  isAnyAddress,
+  type Prefix,
+  prefixContains,
+} from "../record/address.ts";
 import type { Policy } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import { MODE, type Selector } from "../record/sa.ts";
@@ -44,6 +51,15 @@ function selectorEndpoints({ src, srcBits, dst, dstBits }: Selector): Prefix[] {
 
 function host(address: Address): Prefix {
   return { address, bits: familyOf(address) === 4 ? 32 : 128 };
+}
+
+/** Whether both make the same records local, as far as that follows from the same addresses. */
+export function isSameOwnership(a: Ownership, b: Ownership): boolean {
+  return isSameList(a.local, b.local) && isSameList(a.shared, b.shared);
+}
+
+function isSameList(a: readonly Prefix[], b: readonly Prefix[]): boolean {
+  return a.map(formatPrefix).toSorted().join() === b.map(formatPrefix).toSorted().join();
 }
 
 function within(list: readonly Prefix[], endpoint: Prefix): boolean {

@@ -16,24 +16,28 @@ import { OwnKernel } from "./own_kernel.ts";
 import type { Ownership } from "./ownership.ts";
 import { ApplyQueue } from "./queue.ts";
 
-/** What a node is made from. */
-export interface NodeSettings {
-  /** 32 hexadecimal digits, random per process start. */
-  readonly nodeId: string;
+/** What of a node's settings another configuration can change while it runs. */
+export interface NodeChoices {
   /** All configured peers, by the names that the caller uses. */
   readonly peers: readonly string[];
   readonly ownership: Ownership;
-  readonly flushMode: "startup" | "never" | "sync";
   /** `shared` of the configuration: where our endpoints lie. */
   readonly sharedPrefixes: readonly Prefix[];
-  /** What the own kernel says of an SA. */
-  readonly takeover: (sa: Sa) => Takeover;
-  /** The own kernel takes counters (KernelIpsec.advance). */
-  readonly canAdvance: boolean;
   /** Which of the nodes this one is. */
   readonly place: Place;
   /** `replay strict`: after a takeover no packet is taken that may have come before it. */
   readonly strictReplay: boolean;
+}
+
+/** What a node is made from. */
+export interface NodeSettings extends NodeChoices {
+  /** 32 hexadecimal digits, random per process start. */
+  readonly nodeId: string;
+  readonly flushMode: "startup" | "never" | "sync";
+  /** What the own kernel says of an SA. */
+  readonly takeover: (sa: Sa) => Takeover;
+  /** The own kernel takes counters (KernelIpsec.advance). */
+  readonly canAdvance: boolean;
 }
 
 /** One node's parts. */
@@ -55,7 +59,7 @@ export interface NodeParts {
 
 /** The parts of a node that has just started. */
 export function makeParts(settings: NodeSettings): NodeParts {
-  const { nodeId, peers, sharedPrefixes, ownership, flushMode, canAdvance } = settings;
+  const { nodeId, peers, sharedPrefixes, flushMode, canAdvance } = settings;
   const mirror = new Mirror();
   const inventory = new Inventory();
   const membership = new Membership(nodeId, peers);
@@ -64,10 +68,9 @@ export function makeParts(settings: NodeSettings): NodeParts {
   const counters: Counters = {};
   const guard = new GuardBook(sharedPrefixes);
   const master = new Master(mirror, flushMode !== "never", peers);
-  const sweep = flushMode === "startup";
-  const follower = new Follower({ ...settings, sweep }, mirror, inventory, queue, guard, effects);
+  const follower = new Follower(settings, mirror, inventory, queue, guard, effects);
   const common = { membership, mirror, inventory, guard, master, follower, effects, counters };
-  const kernel = new OwnKernel({ ...common, ownership });
+  const kernel = new OwnKernel({ ...common, settings });
   const inherited = new Inherited({ mirror, inventory, effects, counters, tellsProgress: canAdvance });
   return { ...common, settings, queue, kernel, inherited };
 }

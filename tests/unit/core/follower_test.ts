@@ -51,7 +51,15 @@ class Slave {
   #done: string[] = [];
 
   constructor({ sweep = true, holds = [] as readonly IpsecRecord[], takeover = exact } = {}) {
-    const settings = { ownership: OWNERSHIP, sweep, takeover, canAdvance: true, strictReplay: false, place };
+    const flushMode = sweep ? "startup" as const : "never" as const;
+    const settings = {
+      ownership: OWNERSHIP,
+      flushMode,
+      takeover,
+      canAdvance: true,
+      strictReplay: false,
+      place,
+    };
     this.follower = new Follower(settings, this.mirror, this.inventory, this.queue, this.guard, this.effects);
     for (const record of holds) this.note(record);
   }

@@ -11,7 +11,7 @@ const ONE = recordKey(sa(1));
 const TWO = recordKey(sa(2));
 
 function leasesOf(mirror: Mirror, { canAdvance = true } = {}): Leases {
-  return new Leases(mirror, canAdvance, PLACE);
+  return new Leases(mirror, { canAdvance, place: PLACE });
 }
 
 /** What the kernel is to be moved to, by SPI. */
