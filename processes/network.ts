@@ -4,13 +4,14 @@ import type { Config } from "../src/config/config.ts";
 import { makeGateway } from "../src/daemon/daemon.ts";
 import { FileDemoter } from "../src/daemon/file_demoter.ts";
 import { GroupDemoter } from "../src/daemon/group_demoter.ts";
+import { Listeners } from "../src/daemon/listeners.ts";
 import { openIke } from "../src/daemon/open_ike.ts";
-import { type Listening, resolveConfig, type Resolver } from "../src/daemon/resolve_config.ts";
-import { SyscallError } from "../src/errors.ts";
+import type { Configuration } from "../src/daemon/reload.ts";
+import { resolveConfig, type Resolver } from "../src/daemon/resolve_config.ts";
 import { StderrHandler } from "../src/log/stderr_handler.ts";
 import { SyslogHandler } from "../src/log/syslog_handler.ts";
-import { type Log, openLog } from "../src/log/verbosity.ts";
-import type { Demoter, Listener } from "../src/ports.ts";
+import { openLog } from "../src/log/verbosity.ts";
+import type { Demoter } from "../src/ports.ts";
 import { replaceFile } from "../ffi/atomic_file.ts";
 import { FfiInterfaceControl } from "../ffi/carp.ts";
 import { SystemClock, SystemRandom } from "../ffi/clock.ts";
@@ -27,6 +28,7 @@ import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../ffi/process.
 import { resolveName } from "../ffi/resolve.ts";
 import { SyslogSocket } from "../ffi/syslog.ts";
 import { FfiTransport } from "../ffi/tcp.ts";
+import { readConfig } from "./config.ts";
 import { controlPath } from "./control.ts";
 import { faultOf, isExpected } from "./errors.ts";
 import { MASTER, openKeeper, SLAVE } from "./keeper.ts";
@@ -56,7 +58,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   const resolved = resolveConfig(config, resolverOf(libc));
   const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
-  const listeners = resolved.listening.flatMap((at) => listen(transport, at, log));
+  const listeners = new Listeners(transport, log);
   const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
   const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
@@ -70,7 +72,12 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     random: new SystemRandom(),
     poller,
     transport,
-    listeners,
+    listeners: listeners.set(resolved.listening),
+    reload: {
+      reread: () => Promise.resolve().then(() => reread(libc, config.file)),
+      listen: (listening) => listeners.set(listening),
+      openTracker: (config) => openTracker(libc, config),
+    },
     kernel,
     guard,
     tracker,
@@ -88,10 +95,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => gateway.stop(`received ${signal}`));
   }
-  Deno.addSignalListener(
-    "SIGHUP",
-    () => log.notice("SIGHUP: reading the configuration again is not there yet"),
-  );
+  Deno.addSignalListener("SIGHUP", () => gateway.reload());
   log.state(`sasyncd started, kernel ${kernel.name}, ${config.peers.length} peers`);
   if (ready !== undefined) {
     releaseTerminal(libc);
@@ -121,14 +125,9 @@ function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): De
   });
 }
 
-function listen(transport: FfiTransport, at: Listening, log: Log): Listener[] {
-  try {
-    return [transport.listen(at)];
-  } catch (error) {
-    if (!at.optional || !(error instanceof SyscallError) || error.errno !== "EAFNOSUPPORT") throw error;
-    log.detail(`not listening: ${error.message}`);
-    return [];
-  }
+function reread(libc: Libc, file: string): Configuration {
+  const config = readConfig(libc, file);
+  return { config, resolved: resolveConfig(config, resolverOf(libc)) };
 }
 
 function resolverOf(libc: Libc): Resolver {

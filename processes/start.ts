@@ -3,19 +3,15 @@
 import { parseArguments } from "../src/config/arguments.ts";
 import { printConfig } from "../src/config/print.ts";
 import { formatKey } from "../src/config/shared_key.ts";
-import { loadConfig } from "../src/daemon/load_config.ts";
 import { spawnDetached } from "../ffi/daemonise.ts";
-import { effectiveUserId, findAccount } from "../ffi/identity.ts";
+import { effectiveUserId } from "../ffi/identity.ts";
 import { type Libc, openLibc } from "../ffi/libc.ts";
-import { readOwnedFile } from "../ffi/owned_file.ts";
+import { readConfig } from "./config.ts";
 import { control } from "./control.ts";
 import { run } from "./network.ts";
 
 /** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
 export const BACKGROUND = "--background";
-
-/** The user that the daemon's files may belong to instead of root. */
-const DAEMON_USER = "_sasyncd";
 
 type Run = Extract<ReturnType<typeof parseArguments>, { kind: "run" }>;
 
@@ -28,8 +24,7 @@ export async function start(args: string[], background: number | undefined): Pro
   const isRoot = effectiveUserId(libc) === 0;
   const needsRoot = invocation.kind === "control" || !invocation.check;
   if (needsRoot && !isRoot) return fail("sasyncd: need root privileges");
-  const owner = isRoot ? findAccount(libc, DAEMON_USER)?.uid : effectiveUserId(libc);
-  const config = loadConfig(invocation.file, (path) => readOwnedFile(libc, path), owner);
+  const config = readConfig(libc, invocation.file);
   if (invocation.kind === "control") return await control(libc, config, invocation.command);
   if (invocation.check) return print(printConfig(config).trimEnd());
   const stays = invocation.debug || background !== undefined;

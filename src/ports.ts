@@ -249,6 +249,8 @@ export interface RoleTracker {
    * @throws {SyscallError | KernelReplyError | DecodeError} when the state cannot be read; the next call reads it.
    */
   look(): RoleState;
+  /** It is asked nothing any more. */
+  close(): void;
 }
 
 /** ioctl(2) of network interfaces, as BSD has it. */

@@ -1,5 +1,5 @@
 /**
- * Reads the command line: `sasyncd [-dnv] [-c config-file]`, `sasyncd genkey`, and `sasyncd handover [-c config-file]`
+ * Reads the command line: `sasyncd [-dnv] [-c config-file]`, `sasyncd genkey`, and `sasyncd handover [-c config-file]` and its like
  * for the daemon that runs already, with getopt(3)'s rules.
  */
 
@@ -26,12 +26,12 @@ export type Invocation =
   | { readonly kind: "usage"; readonly text: string; readonly exitCode: 1 };
 
 /** The commands that go to a running daemon. */
-const CONTROL_COMMANDS = ["handover"] as const;
+const CONTROL_COMMANDS = ["handover", "reload"] as const;
 
 export type ControlCommand = typeof CONTROL_COMMANDS[number];
 
 const USAGE = "usage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n" +
-  "       sasyncd handover [-c config-file]\n";
+  "       sasyncd handover | reload [-c config-file]\n";
 
 /** Reads the arguments, without the program's name. Never throws. */
 export function parseArguments(args: readonly string[]): Invocation {

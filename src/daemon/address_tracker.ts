@@ -58,6 +58,11 @@ export class AddressTracker implements RoleTracker {
     return this.#state = concerns ? this.#readState() : before ?? this.#readState();
   }
 
+  close(): void {
+    this.options.events.close();
+    this.options.requests.close();
+  }
+
   /** Other interfaces may come and go by the thousands, and the addresses of all of them are read at each look. */
   #concerns(datagram: Uint8Array): boolean {
     return splitDatagram(datagram).some(({ type, body }) => {

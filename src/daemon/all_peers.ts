@@ -3,10 +3,15 @@
 import type { Interest, Readiness } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import type { ClassicPeers } from "./classic_peers.ts";
-import type { Peers } from "./peers.ts";
+import type { Peers, PeersSettings } from "./peers.ts";
 
 export class AllPeers {
   constructor(private readonly native: Peers, private readonly classic: ClassicPeers) {}
+
+  /** The configuration has changed; classic peers stay as they are. */
+  configure(settings: PeersSettings): void {
+    this.native.configure(settings);
+  }
 
   /** What to wait for. */
   interests(): Interest[] {

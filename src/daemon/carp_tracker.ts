@@ -43,6 +43,10 @@ export class CarpTracker implements RoleTracker {
     return this.#state = concerns ? this.#readState() : before ?? this.#readState();
   }
 
+  close(): void {
+    this.options.events.close();
+  }
+
   #concerns(datagram: Uint8Array): boolean {
     return splitRouteMessages(datagram).some((message) =>
       message.kind === "desync" || message.index === this.#index ||

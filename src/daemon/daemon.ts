@@ -3,6 +3,7 @@
 import type { Config } from "../config/config.ts";
 import type { Place } from "../core/lease.ts";
 import { Node } from "../core/node.ts";
+import type { NodeChoices } from "../core/parts.ts";
 import { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Log } from "../log/verbosity.ts";
 import type {
@@ -22,7 +23,7 @@ import { equalBytes } from "../record/address.ts";
 import { MAX_ADDRESSES } from "../wire/native/catalog.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
 import { AllPeers } from "./all_peers.ts";
-import { ControlServer } from "./control_server.ts";
+import { type ControlCommand, ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
 import { handoverCommand } from "./handover_command.ts";
 import { IkeOrders } from "./ike_orders.ts";
@@ -30,6 +31,7 @@ import { IkeSwitch } from "./ike_switch.ts";
 import { openClassic } from "./open_classic.ts";
 import { Peers } from "./peers.ts";
 import { Preference } from "./preference.ts";
+import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
 
@@ -43,6 +45,8 @@ export interface DaemonPorts {
   readonly poller: Poller;
   readonly transport: Transport;
   readonly listeners: readonly Listener[];
+  /** What reads the configuration again; undefined: nothing does. */
+  readonly reload?: ReloadPorts;
   readonly kernel: KernelIpsec;
   readonly guard: Guard;
   readonly tracker: RoleTracker;
@@ -67,29 +71,15 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const { clock, random, poller, log, kernel, guard, tracker, demoter } = ports;
   const refusals = new RepeatLimit({ say: (text) => log.error(text), quietMs: QUIET_MS });
   const troubles = new RepeatLimit({ say: (text) => log.state(text), quietMs: QUIET_MS });
-  const everyPeer = [...resolved.peers, ...resolved.classicPeers];
   const nodeId = random.bytes(16);
   const node = new Node({
+    ...choicesOf({ config, resolved }),
     nodeId: nodeId.toHex(),
-    peers: everyPeer.map(({ name }) => name),
-    ownership: resolved.ownership,
     flushMode: config.flushMode,
-    sharedPrefixes: config.shared,
     takeover: (sa) => kernel.takeover(sa),
     canAdvance: kernel.advance !== undefined,
-    place: placeOf(resolved),
-    strictReplay: config.replay === "strict",
   });
-  const hello: Hello = {
-    type: "hello",
-    revision: REVISION,
-    nodeId,
-    os: ports.os,
-    capabilities: 0,
-    settingsDigest: resolved.settingsDigest,
-    // nothing follows from them: what decides is in the digest
-    addresses: [...resolved.named, ...everyPeer.map(({ address }) => address)].slice(0, MAX_ADDRESSES),
-  };
+  let hello = helloOf(nodeId, ports.os, resolved);
   const classic = openClassic(config, resolved, node, { ...ports, refusals, troubles });
   const native = new Peers({
     transport: ports.transport,
@@ -121,11 +111,26 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const ike = new IkeOrders((ports.ike ?? []).map((control) => new IkeSwitch(control, log)), clock);
   const repeats = refusals;
   const canDemote = demoter !== undefined;
-  const handover = handoverCommand({ node, isLocked: config.mode === "master", canDemote });
+  const allPeers = new AllPeers(native, classic);
+  const reload = ports.reload === undefined ? undefined : new Reload({
+    ports: ports.reload,
+    log,
+    configuration: { config, resolved },
+    wake: () => poller.wake(),
+    apply(next, listeners, tracker) {
+      const { peers, named: localAddresses } = next.resolved;
+      hello = helloOf(nodeId, ports.os, next.resolved);
+      allPeers.configure({ peers, listeners, localAddresses, hello });
+      node.configure(choicesOf(next), clock.bootMs());
+      if (tracker !== undefined) roles.track(tracker);
+    },
+  });
+  const isLocked = () => (reload?.current.config ?? config).mode === "master";
+  const handover = handoverCommand({ node, isLocked, canDemote });
+  const commands: Record<string, ControlCommand> = { handover };
+  if (reload !== undefined) commands.reload = reload.command();
   const listener = ports.control;
-  const control = listener === undefined
-    ? undefined
-    : new ControlServer({ listener, clock, commands: { handover } });
+  const control = listener === undefined ? undefined : new ControlServer({ listener, clock, commands });
   return new Gateway({
     node,
     kernel,
@@ -135,12 +140,44 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     log,
     repeats,
     troubles,
-    peers: new AllPeers(native, classic),
+    peers: allPeers,
     roles,
     preference,
     ike,
     control,
+    reload,
   });
+}
+
+/** What a node takes from a configuration, at the start and from each later one. */
+function choicesOf({ config, resolved }: Configuration): NodeChoices {
+  return {
+    peers: everyPeer(resolved).map(({ name }) => name),
+    ownership: resolved.ownership,
+    sharedPrefixes: config.shared,
+    place: placeOf(resolved),
+    strictReplay: config.replay === "strict",
+  };
+}
+
+function everyPeer({ peers, classicPeers }: Resolved) {
+  return [...peers, ...classicPeers];
+}
+
+function helloOf(nodeId: Uint8Array, os: string, resolved: Resolved): Hello {
+  return {
+    type: "hello",
+    revision: REVISION,
+    nodeId,
+    os,
+    capabilities: 0,
+    settingsDigest: resolved.settingsDigest,
+    // nothing follows from them: what decides is in the digest
+    addresses: [...resolved.named, ...everyPeer(resolved).map(({ address }) => address)].slice(
+      0,
+      MAX_ADDRESSES,
+    ),
+  };
 }
 
 /** Nodes that disagree about what is local would undo each other's work. */

@@ -25,6 +25,7 @@ import type { ControlServer } from "./control_server.ts";
 import type { IkeOrders } from "./ike_orders.ts";
 
 import type { Preference } from "./preference.ts";
+import type { Reload } from "./reload.ts";
 import type { RoleWatch } from "./role_watch.ts";
 
 /** Kernel events read in one turn. */
@@ -65,6 +66,8 @@ export interface GatewayOptions {
   readonly ike: IkeOrders;
   /** undefined: nobody can ask for anything. */
   readonly control: ControlServer | undefined;
+  /** undefined: the configuration is read once. */
+  readonly reload: Reload | undefined;
 }
 
 export class Gateway {
@@ -90,6 +93,11 @@ export class Gateway {
   stop(reason: string): void {
     this.#stopReason = reason;
     this.options.poller.wake();
+  }
+
+  /** Reads the configuration again. */
+  reload(): void {
+    this.options.reload?.begin();
   }
 
   /** Runs until `stop`. */
@@ -124,6 +132,7 @@ export class Gateway {
   /** One turn: everything that is ready is done at once, within bounds. */
   turn(ready: ReadonlyMap<number, Readiness>): void {
     const { node, peers, clock, repeats, troubles } = this.options;
+    this.options.reload?.tick();
     this.#track(ready);
     this.#readKernel();
     peers.ready(ready);

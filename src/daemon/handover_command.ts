@@ -5,8 +5,8 @@ import type { Answer, ControlCommand, ControlTask } from "./control_server.ts";
 
 export interface HandoverCommandOptions {
   readonly node: Node;
-  /** `mode master`: nothing can move the role. */
-  readonly isLocked: boolean;
+  /** Whether `mode master` is configured: nothing can move the role. */
+  readonly isLocked: () => boolean;
   /** Whether this node can be demoted; if not, the operator moves the address. */
   readonly canDemote: boolean;
 }
@@ -14,7 +14,7 @@ export interface HandoverCommandOptions {
 /** The command for the control server. */
 export function handoverCommand(options: HandoverCommandOptions): ControlCommand {
   return (nowMs) => {
-    const refusal = options.isLocked
+    const refusal = options.isLocked()
       ? "mode master is configured: this node cannot become slave"
       : options.node.handOver(nowMs);
     return refusal === undefined

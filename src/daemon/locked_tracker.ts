@@ -10,4 +10,6 @@ export class LockedTracker implements RoleTracker {
   look(): RoleState {
     return { role: this.mode === "master" ? "MASTER" : "SLAVE", reason: `mode ${this.mode}` };
   }
+
+  close(): void {}
 }

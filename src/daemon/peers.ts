@@ -197,7 +197,7 @@ export class Peers {
 
   /** Does what poll says is possible. */
   ready(readiness: ReadonlyMap<number, Readiness>): void {
-    for (const listener of this.options.listeners) if (readiness.has(listener.fd)) this.#accept(listener);
+    for (const listener of this.#settings.listeners) if (readiness.has(listener.fd)) this.#accept(listener);
     for (const link of this.#links()) {
       const ready = readiness.get(link.connection.fd);
       if (ready === undefined || this.#ended.includes(link)) continue;

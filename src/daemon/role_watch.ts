@@ -12,12 +12,24 @@ export interface RoleWatchOptions {
 
 export class RoleWatch {
   readonly #settling = new Settling();
+  #tracker: RoleTracker;
+  /** It has not been asked yet. */
+  #isNew = false;
 
-  constructor(private readonly options: RoleWatchOptions) {}
+  constructor(private readonly options: RoleWatchOptions) {
+    this.#tracker = options.tracker;
+  }
+
+  /** Another tracker is asked from now on. */
+  track(tracker: RoleTracker): void {
+    this.#tracker.close();
+    this.#tracker = tracker;
+    this.#isNew = true;
+  }
 
   /** What to wait for. */
   interests(): Interest[] {
-    const { fd } = this.options.tracker;
+    const { fd } = this.#tracker;
     return fd === undefined ? [] : [{ fd, read: true, write: false }];
   }
 
@@ -28,13 +40,14 @@ export class RoleWatch {
 
   /** Whether poll says that the tracker may have something new. */
   isReady(ready: ReadonlyMap<number, Readiness>): boolean {
-    const { fd } = this.options.tracker;
-    return fd !== undefined && ready.has(fd);
+    const { fd } = this.#tracker;
+    return this.#isNew || fd !== undefined && ready.has(fd);
   }
 
   /** Asks the tracker. @throws what it throws */
   look(): void {
-    this.#settling.see(this.options.tracker.look());
+    this.#settling.see(this.#tracker.look());
+    this.#isNew = false;
     this.settle();
   }
 

@@ -2,8 +2,10 @@
 
 import { makeGateway } from "../../src/daemon/daemon.ts";
 import type { Gateway } from "../../src/daemon/gateway.ts";
+import { Listeners } from "../../src/daemon/listeners.ts";
 import { LockedTracker } from "../../src/daemon/locked_tracker.ts";
 import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
+import type { Configuration } from "../../src/daemon/reload.ts";
 import { resolveConfig } from "../../src/daemon/resolve_config.ts";
 import { KernelReplyError, SyscallError } from "../../src/errors.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
@@ -79,6 +81,8 @@ export interface DaemonOptions {
   readonly demoter?: Demoter;
   readonly ike?: readonly IkeControl[];
   readonly control?: LocalListener;
+  /** It reads `configuration` again when it is told to. */
+  readonly reloads?: boolean;
 }
 
 /** One daemon, running, with any kernel. */
@@ -89,6 +93,8 @@ export class DaemonWith<K extends KernelIpsec> {
   readonly gateway: Gateway;
   /** The longest that one turn has taken, in milliseconds of virtual time. */
   longestTurnMs = 0;
+  /** What it reads next, when it reads again. */
+  configuration: string;
 
   constructor(readonly world: World, options: DaemonOptions, readonly kernel: K) {
     const { address, peers, mode, more = "" } = options;
@@ -100,16 +106,22 @@ export class DaemonWith<K extends KernelIpsec> {
       `sharedkey ${HEX_KEY}`,
       more,
     ];
-    const config = parseWith(statements.join("\n"));
-    const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
+    this.configuration = statements.join("\n");
+    const { config, resolved } = this.#read();
     this.poller = world.poller();
     const transport = network.host(address);
+    const listeners = new Listeners(transport, this.log);
     this.gateway = makeGateway(config, resolved, {
       clock,
       random: seededRandom(addr(address).at(-1)! * 7919 + network.dials.length + 1),
       poller: this.poller,
       transport,
-      listeners: resolved.listening.map((at) => transport.listen(at)),
+      listeners: listeners.set(resolved.listening),
+      reload: options.reloads !== true ? undefined : {
+        reread: () => Promise.resolve().then(() => this.#read()),
+        listen: (listening) => listeners.set(listening),
+        openTracker: (config) => new LockedTracker(config.mode!),
+      },
       kernel: this.kernel,
       guard: this.guard,
       tracker: options.tracker ?? new LockedTracker(mode),
@@ -126,6 +138,11 @@ export class DaemonWith<K extends KernelIpsec> {
       this.longestTurnMs = Math.max(this.longestTurnMs, clock.nowMs - startMs);
     };
     world.start(() => this.gateway.run());
+  }
+
+  #read(): Configuration {
+    const config = parseWith(this.configuration);
+    return { config, resolved: resolveConfig(config, { host: () => [], interfaceAddresses: () => [] }) };
   }
 }
 

@@ -33,4 +33,6 @@ export class MovedTracker implements RoleTracker {
     while (this.#own.receive(1).kind === "data");
     return { role: this.role, reason: "test" };
   }
+
+  close(): void {}
 }

@@ -139,8 +139,6 @@ test("sasyncd synchronises over TCP, shows no key and ends in order", async (pla
     new Daemon(configure(place, "slave")),
   ];
   await slave.waitFor(/synchronised with 127\.0\.0\.1: 0 records/);
-  slave.signal("SIGHUP");
-  await slave.waitFor(/SIGHUP/);
   const ended = [await master.end("SIGTERM")];
   await slave.waitFor(/disconnected, said goodbye: received SIGTERM/);
   ended.push(await slave.end("SIGINT"));
@@ -149,6 +147,25 @@ test("sasyncd synchronises over TCP, shows no key and ends in order", async (pla
     assert(tookMs < 1000, `end took ${tookMs} ms`);
   }
   for (const { log } of [master, slave]) assert(!log.toLowerCase().includes(KEY.slice(0, 12)));
+});
+
+test("sasyncd reads its configuration again on SIGHUP and on command, and stays connected", async (place) => {
+  const file = configure(place, "slave");
+  const [master, slave] = [new Daemon(configure(place, "master")), new Daemon(file)];
+  await slave.waitFor(/synchronised with 127\.0\.0\.1: 0 records/);
+  const text = Deno.readTextFileSync(file);
+  Deno.writeTextFileSync(file, `${text}\nflushmode sometimes\n`);
+  slave.signal("SIGHUP");
+  await slave.waitFor(/the configuration stays as it was:[^]*flushmode: /);
+  const refused = await execute(EXECUTABLE, "reload", "-c", file);
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /flushmode: /);
+  Deno.writeTextFileSync(file, `${text}\nsharedkey next 0x${"42".repeat(16)}\n`);
+  const done = await execute(EXECUTABLE, "reload", "-c", file);
+  assertEquals([done.code, done.stdout], [0, "reload: done\n"]);
+  await slave.waitFor(/configuration read again/);
+  for (const { log } of [master, slave]) assert(!log.includes("disconnected"), log);
+  for (const daemon of [master, slave]) assertEquals((await daemon.end("SIGTERM")).code, 0);
 });
 
 for (const victim of ["master", "slave"] as const) {

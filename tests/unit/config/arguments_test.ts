@@ -13,7 +13,7 @@ const run = (options: Partial<Invocation & { kind: "run" }> = {}): Invocation =>
 const usage = (reason: string): Invocation => ({
   kind: "usage",
   text:
-    `sasyncd: ${reason}\nusage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n       sasyncd handover [-c config-file]\n`,
+    `sasyncd: ${reason}\nusage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n       sasyncd handover | reload [-c config-file]\n`,
   exitCode: 1,
 });
 
@@ -42,6 +42,7 @@ const ROWS: readonly (readonly [args: readonly string[], meaning: Invocation])[]
   [["handover", "-c"], usage("option requires an argument -- c")],
   [["handover", "-v"], usage("handover takes no option but -c")],
   [["handover", "-n", "-c", "f"], usage("handover takes no option but -c")],
+  [["reload", "-c", "f"], { kind: "control", command: "reload", file: "f" }],
   [["handover", "x"], usage("takes no operands")],
   [["-c", "f", "handover"], usage("takes no operands")],
   [["-c", "a", "-c", "b"], usage("option given twice -- c")],

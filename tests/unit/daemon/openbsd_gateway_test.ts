@@ -249,6 +249,7 @@ Deno.test("Gateways on OpenBSD go on after a takeover, and nothing is put again"
   const tracker = (address: string): RoleTracker => ({
     fd: undefined,
     look: () => ({ role: roles[address]!, reason: "test" }),
+    close() {},
   });
   const kernels = [openbsdIn(world), openbsdIn(world)] as const;
   const one = start(world, kernels[0], M, tracker(M));

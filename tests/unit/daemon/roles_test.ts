@@ -34,6 +34,8 @@ class FakeTracker implements RoleTracker {
     if (this.isFailing) throw new SyscallError("read a kernel socket", "ENOMEM", 12);
     return { role: this.role, reason: "it says so" };
   }
+
+  close(): void {}
 }
 
 /** A demoter that writes down what it is told anew, and how many records the kernel held then. */
