@@ -58,7 +58,8 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   const resolved = resolveConfig(config, resolverOf(libc));
   const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
-  const listeners = new Listeners(transport, log);
+  const listening = new Listeners(transport, log);
+  const listeners = listening.set(resolved.listening);
   const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
   const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
@@ -72,10 +73,10 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     random: new SystemRandom(),
     poller,
     transport,
-    listeners: listeners.set(resolved.listening),
+    listeners,
     reload: {
       reread: () => Promise.resolve().then(() => reread(libc, config.file)),
-      listen: (listening) => listeners.set(listening),
+      listen: (places) => listening.set(places),
       openTracker: (config) => openTracker(libc, config),
     },
     kernel,
