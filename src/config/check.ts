@@ -15,6 +15,7 @@ import {
   nameProblem,
   portProblem,
   prefixProblem,
+  renegotiateProblem,
   socketProblem,
   truncationProblem,
   virtualAddressProblem,
@@ -80,6 +81,7 @@ function makeConfig(file: string, context: Context): Config {
   const mode = checkMode(context);
   const sharedKey = checkSharedKey(context);
   const protocol = checkWord(context, "protocol", PROTOCOLS);
+  const control = checkControl(context);
   const config: Config = {
     file,
     ...checkInterface(context),
@@ -93,7 +95,8 @@ function makeConfig(file: string, context: Context): Config {
     sharedKey,
     nextKey: checkNextKey(context, sharedKey),
     allowWeakKey: context.allowWeak,
-    control: checkControl(context),
+    control,
+    renegotiatePerSecond: checkRenegotiate(context, control),
     controlSocket: checkControlSocket(context),
     kernel: checkWord(context, "kernel", KERNELS),
     pfkey: checkPfkey(context),
@@ -185,6 +188,17 @@ function checkStrongswan(context: Context, line: number, socket = DEFAULT_VICI_S
 function checkExec(context: Context, line: number, command = ""): IkeChoice {
   accept(context, line, "control exec", commandProblem(command));
   return { daemon: "exec", command: command.trim().split(/\s+/) };
+}
+
+/** @returns how many in a second */
+function checkRenegotiate(context: Context, control: IkeChoice): number | undefined {
+  const setting = single(context, "renegotiate");
+  if (setting === undefined || setting.value === "off") return undefined;
+  const { line, value } = setting;
+  accept(context, line, "renegotiate", renegotiateProblem(value));
+  const isStrongswan = typeof control === "object" && control.daemon === "strongswan";
+  if (!isStrongswan) context.report(line, "renegotiate: needs control strongswan");
+  return Number.parseFloat(value);
 }
 
 function checkControlSocket(context: Context): string | undefined {

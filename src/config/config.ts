@@ -95,6 +95,8 @@ export interface Config {
   readonly nextKey: SharedKey | undefined;
   readonly allowWeakKey: boolean;
   readonly control: IkeChoice;
+  /** Inherited tunnels that are negotiated anew in a second; undefined: none ever is. */
+  readonly renegotiatePerSecond: number | undefined;
   /** Path of the daemon's own control socket; undefined: the system's default. */
   readonly controlSocket: string | undefined;
   readonly kernel: KernelChoice;

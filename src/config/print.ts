@@ -23,6 +23,7 @@ export function printConfig(config: Config): string {
     ...(config.nextKey === undefined ? [] : [`# ${printKey(config.nextKey, "sharedkey next")}`]),
     ...(config.allowWeakKey ? ["sharedkey weak"] : []),
     `control ${printControl(config.control)}`,
+    `renegotiate ${config.renegotiatePerSecond === undefined ? "off" : `${config.renegotiatePerSecond}/s`}`,
     ...(config.controlSocket === undefined ? [] : [`control socket ${config.controlSocket}`]),
     `kernel ${config.kernel}`,
     ...printPfkey(config),

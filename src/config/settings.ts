@@ -17,6 +17,7 @@ export type WordKind =
   | "mode"
   | "kernel"
   | "protocol"
+  | "renegotiate"
   | "replay"
   | "shared"
   | "exclude"

@@ -23,6 +23,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   mode: valued("mode", ["master", "slave", "skipslave"]),
   peer: { options: ["port", "sharedkey", "role", "protocol"], parse: parsePeer },
   protocol: valued("protocol"),
+  renegotiate: valued("renegotiate"),
   replay: valued("replay"),
   sharedkey: { options: ["next"], parse: parseSharedKey },
   control: { options: ["strongswan", "socket", "exec"], parse: parseControl },

@@ -55,6 +55,7 @@ class TomlReader implements ParsedSettings {
       kernel: this.#word("kernel"),
       pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),
+      renegotiate: this.#word("renegotiate"),
       replay: this.#word("replay"),
       sharedkey: this.#nodeKey("sharedkey"),
       sharedkey_next: this.#nodeKey("sharedkey next"),

@@ -12,6 +12,7 @@ peer gw3.example.org port 501 role slave protocol native sharedkey 0x00010203040
 sharedkey pQ7xLm2Zr9Tb4KwN
 sharedkey weak
 control all
+renegotiate off
 control socket /run/sasyncd/control
 kernel xfrm
 shared 198.51.100.0/24 shared 2001:db8::/32
@@ -33,6 +34,7 @@ peer gw3.example.org port 501 role slave protocol native # sharedkey (hidden, 16
 # sharedkey (hidden, 16 bytes, ascii)
 sharedkey weak
 control all
+renegotiate off
 control socket /run/sasyncd/control
 kernel xfrm
 shared 198.51.100.0/24
@@ -52,5 +54,6 @@ mode slave
 protocol native
 # sharedkey (hidden, 16 bytes, hex)
 control isakmpd
+renegotiate off
 kernel auto
 `;

@@ -39,6 +39,7 @@ const DEFAULTS: Config = {
   nextKey: undefined,
   allowWeakKey: false,
   control: "isakmpd",
+  renegotiatePerSecond: undefined,
   controlSocket: undefined,
   kernel: "auto",
   pfkey: { truncation: undefined, noEsn: false },
@@ -99,6 +100,11 @@ const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
   ["control all", { control: "all" }],
   ["control strongswan", { control: { daemon: "strongswan", socket: "/var/run/charon.vici" } }],
   ["control strongswan socket /run/c", { control: { daemon: "strongswan", socket: "/run/c" } }],
+  [
+    "control strongswan renegotiate 2.5/s",
+    { control: { daemon: "strongswan", socket: "/var/run/charon.vici" }, renegotiatePerSecond: 2.5 },
+  ],
+  ["renegotiate off", {}],
   ["control socket /run/s", { controlSocket: "/run/s" }],
   ["control none control socket /run/s", { control: "none", controlSocket: "/run/s" }],
   ["control socket /run/s control iked", { control: "iked", controlSocket: "/run/s" }],
@@ -264,6 +270,19 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     ] as const
   ),
   ["control exec", "3: control: the command is missing"],
+  ["renegotiate 5/s", "3: renegotiate: needs control strongswan"],
+  [
+    "control strongswan renegotiate 5",
+    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "5"',
+  ],
+  [
+    "control strongswan renegotiate 0/s",
+    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "0/s"',
+  ],
+  [
+    "control strongswan renegotiate 1001/s",
+    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "1001/s"',
+  ],
   ['control exec ""', "3: control exec: the command must begin with an absolute path"],
   ["control exec a", "3: control exec: the command must begin with an absolute path"],
   ['control exec "/a b\npeer c', "3: control: the closing quote is missing on its line"],

@@ -74,11 +74,12 @@ const CONTROLS: readonly (readonly [toml: string, conf: string])[] = [
   ['{ daemon = "iked" }', "iked"],
   ['"strongswan"', "strongswan"],
   ['{ daemon = "strongswan", socket = "/run/c" }', "strongswan socket /run/c"],
+  ['"strongswan"\nrenegotiate = "5/s"', "strongswan renegotiate 5/s"],
   ['{ daemon = "exec", command = "/a b" }', 'exec "/a b"'],
 ];
 
 for (const [toml, conf] of CONTROLS) {
-  Deno.test(`parseConfig() takes control = ${toml} from TOML`, () => {
+  Deno.test(`parseConfig() takes control = ${toml.replace("\n", ", ")} from TOML`, () => {
     const start = `interface = "a"\nsharedkey = "${HEX_KEY}"\n`;
     const same = parseWith(`interface a sharedkey ${HEX_KEY} control ${conf}`);
     assertEquals(parseWith(`${start}control = ${toml}`, {}, "x.toml"), { ...same, file: "x.toml" });
