@@ -68,6 +68,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
   const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
   const poller = new FfiPoller(libc);
+  const doors = new FfiLocalDoors(libc);
   const gateway = makeGateway(config, resolved, {
     clock,
     random: new SystemRandom(),
@@ -83,8 +84,9 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     guard,
     tracker,
     demoter: openDemoter(libc, config, keeper),
+    doors,
     ike: openIke(config.control, {
-      doors: new FfiLocalDoors(libc),
+      doors,
       runner: new FfiCommandRunner(libc, () => poller.wake()),
       log,
       tellHeir: (will) => keeper?.tell("ike", will),

@@ -13,6 +13,7 @@ import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Inventory, Item } from "./inventory.ts";
 import { type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
+import type { InheritedTunnel } from "./renegotiation.ts";
 import { PolicyUses, type SaTraits, type Use } from "./policy_uses.ts";
 
 /** A replaced SA goes when it has carried nothing for so long. */
@@ -155,6 +156,29 @@ export class Inherited {
     return due.map(({ identity }) => identity);
   }
 
+  /** The inherited SAs by the rate of their packets, the busiest first; undefined: they are not known yet. */
+  busiest(nowMs: number): readonly string[] | undefined {
+    if (this.#unread.size > 0) return undefined;
+    if (this.#sas.size === 0) return [];
+    if (!this.#readPolicies()) return undefined;
+    const rates = [...this.#sas.keys()].map((key) => ({
+      key,
+      rate: rateOf(this.parts.mirror.get(key), nowMs),
+    }));
+    return rates.toSorted((a, b) => b.rate - a.rate).map(({ key }) => key);
+  }
+
+  /** Where an inherited outbound SA leads that nothing has replaced; undefined for every other key. */
+  tunnelOf(key: string): InheritedTunnel | undefined {
+    const sa = this.#sas.get(key);
+    if (sa === undefined || this.parts.inventory.get(key) === undefined) return undefined;
+    const tunnel = this.#legacyUses.of(sa);
+    if (tunnel.length === 0 || !isOutbound(tunnel)) return undefined;
+    const alike = [...this.#newSas.values()].filter(({ likeness }) => likeness === sa.likeness);
+    if (this.#isReplaced(sa, alike)) return undefined;
+    return { src: sa.src, dst: sa.dst, selectors: tunnel.map(({ policy }) => policy.selector) };
+  }
+
   /** What is left of the heritage. */
   inheritance(nowMs: number): Inheritance {
     const ends = [...this.#sas].map(([key, { hard }]) => endMs(hard, this.parts.mirror.get(key)));
@@ -218,7 +242,7 @@ export class Inherited {
   #isOver(sa: Traits, alike: readonly Traits[], nowMs: number): boolean {
     const { key } = sa.identity;
     const progress = this.parts.mirror.get(key)?.counters;
-    if (progress === undefined || !this.#isReplaced(sa, alike)) {
+    if (progress === undefined || !this.#showsTraffic(sa) || !this.#isReplaced(sa, alike)) {
       this.#still.delete(key);
       return false;
     }
@@ -232,7 +256,7 @@ export class Inherited {
 
   #isReplaced(sa: Traits, alike: readonly Traits[]): boolean {
     const tunnel = this.#legacyUses.of(sa);
-    if (tunnel.length === 0 || !this.#showsTraffic(sa, tunnel)) return false;
+    if (tunnel.length === 0) return false;
     const keys = new Set([...tunnel, ...this.#uses.of(sa)].map(({ key }) => key));
     const newer = alike.filter(({ serial }) => serial > sa.serial);
     return [...keys].every((key) =>
@@ -241,9 +265,9 @@ export class Inherited {
   }
 
   /** Linux tells nothing of what comes in without a replay window, and nothing of IPCOMP. */
-  #showsTraffic({ protocol, replayWindow }: Traits, tunnel: readonly Use[]): boolean {
-    const isOutbound = tunnel.every(({ policy }) => policy.direction === DIRECTION.OUT);
-    return this.parts.tellsProgress && protocol !== PROTOCOL.IPCOMP && (isOutbound || replayWindow > 0);
+  #showsTraffic(sa: Traits): boolean {
+    return this.parts.tellsProgress && sa.protocol !== PROTOCOL.IPCOMP &&
+      (sa.replayWindow > 0 || isOutbound(this.#legacyUses.of(sa)));
   }
 
   /** A reqid leads to one tunnel, but to another than it did when it was inherited. */
@@ -271,6 +295,16 @@ export class Inherited {
     const { counters } = this.parts;
     if (by > 0) counters[what] = (counters[what] ?? 0) + by;
   }
+}
+
+function isOutbound(uses: readonly Use[]): boolean {
+  return uses.every(({ policy }) => policy.direction === DIRECTION.OUT);
+}
+
+/** Packets in a millisecond since it was made. */
+function rateOf(entry: MirrorEntry | undefined, nowMs: number): number {
+  if (entry?.counters === undefined) return 0;
+  return Number(entry.counters.packets) / Math.max(1, nowMs - entry.bornMs);
 }
 
 function traitsOf(sa: Sa, serial: number): Traits {

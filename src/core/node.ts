@@ -21,6 +21,7 @@ import type { Mirror } from "./mirror.ts";
 import { makeParts, type NodeChoices, type NodeParts, type NodeSettings } from "./parts.ts";
 import { PeerTalk } from "./peer_talk.ts";
 import { isSameOwnership } from "./ownership.ts";
+import type { Renegotiation } from "./renegotiation.ts";
 import { takeOver } from "./takeover.ts";
 
 /** The whole of a gateway's decisions. */
@@ -34,6 +35,8 @@ export class Node {
   readonly counters: Counters;
   /** One object for all parts: `configure` changes it. */
   readonly settings: NodeSettings;
+  /** undefined: nothing is negotiated anew. */
+  readonly renegotiation: Renegotiation | undefined;
   readonly #parts: NodeParts;
   readonly #talk: PeerTalk;
   readonly #steps: KernelSteps;
@@ -48,6 +51,7 @@ export class Node {
       inventory: this.inventory,
       membership: this.membership,
       counters: this.counters,
+      renegotiation: this.renegotiation,
     } = this.#parts);
   }
 
@@ -101,6 +105,7 @@ export class Node {
       this.handover.steppedDown(nowMs);
       kernel.steppedDown(nowMs);
       inherited.end();
+      this.renegotiation?.end();
     }
     this.tick(nowMs);
     this.#talk.announce();
@@ -248,6 +253,7 @@ export class Node {
   #followHandover(nowMs: number): void {
     this.demotion.force(this.handover.demotes);
     this.#parts.kernel.withhold(this.handover.withholds(nowMs));
+    this.renegotiation?.hold(this.handover.withholds(nowMs));
   }
 
   #judgeDemotion(nowMs: number): void {

@@ -15,6 +15,7 @@ import { Mirror } from "./mirror.ts";
 import { OwnKernel } from "./own_kernel.ts";
 import type { Ownership } from "./ownership.ts";
 import { ApplyQueue } from "./queue.ts";
+import { Renegotiation } from "./renegotiation.ts";
 
 /** What of a node's settings another configuration can change while it runs. */
 export interface NodeChoices {
@@ -38,6 +39,8 @@ export interface NodeSettings extends NodeChoices {
   readonly takeover: (sa: Sa) => Takeover;
   /** The own kernel takes counters (KernelIpsec.advance). */
   readonly canAdvance: boolean;
+  /** How many inherited tunnels are negotiated anew in a second; undefined: none. */
+  readonly renegotiatePerSecond?: number;
 }
 
 /** One node's parts. */
@@ -53,6 +56,8 @@ export interface NodeParts {
   readonly follower: Follower;
   readonly kernel: OwnKernel;
   readonly inherited: Inherited;
+  /** undefined: nothing is negotiated anew. */
+  readonly renegotiation: Renegotiation | undefined;
   /** How often what happened, by name. */
   readonly counters: Counters;
 }
@@ -72,7 +77,11 @@ export function makeParts(settings: NodeSettings): NodeParts {
   const common = { membership, mirror, inventory, guard, master, follower, effects, counters };
   const kernel = new OwnKernel({ ...common, settings });
   const inherited = new Inherited({ mirror, inventory, effects, counters, tellsProgress: canAdvance });
-  return { ...common, settings, queue, kernel, inherited };
+  const perSecond = settings.renegotiatePerSecond;
+  const renegotiation = perSecond === undefined
+    ? undefined
+    : new Renegotiation({ heritage: inherited, perSecond, effects, counters });
+  return { ...common, settings, queue, kernel, inherited, renegotiation };
 }
 
 /** Counts what has happened. */

@@ -36,6 +36,7 @@ export function takeOver(parts: NodeParts, nowMs: number): void {
   }
   follower.retire();
   parts.inherited.begin();
+  parts.renegotiation?.begin(nowMs);
   parts.kernel.beginDump();
 }
 

@@ -13,6 +13,7 @@ import type {
   IkeControl,
   KernelIpsec,
   Listener,
+  LocalDoors,
   LocalListener,
   Poller,
   Random,
@@ -26,6 +27,7 @@ import { AllPeers } from "./all_peers.ts";
 import { type ControlCommand, ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
 import { handoverCommand } from "./handover_command.ts";
+import { RenegotiationControl } from "./ike_renegotiation.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
 import { openClassic } from "./open_classic.ts";
@@ -54,6 +56,8 @@ export interface DaemonPorts {
   readonly demoter?: Demoter;
   /** The IKE daemons that are told whether to act; none when undefined. */
   readonly ike?: readonly IkeControl[];
+  /** For negotiating anew with strongSwan. */
+  readonly doors?: LocalDoors;
   /** The control socket; undefined: there is none. */
   readonly control?: LocalListener;
   readonly log: Log;
@@ -78,6 +82,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     flushMode: config.flushMode,
     takeover: (sa) => kernel.takeover(sa),
     canAdvance: kernel.advance !== undefined,
+    renegotiatePerSecond: config.renegotiatePerSecond,
   });
   let hello = helloOf(nodeId, ports.os, resolved);
   const classic = openClassic(config, resolved, node, { ...ports, refusals, troubles });
@@ -108,7 +113,8 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const roles = new RoleWatch({ tracker, node, clock });
   roles.look();
   const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
-  const ike = new IkeOrders((ports.ike ?? []).map((control) => new IkeSwitch(control, log)), clock);
+  const controls = [...ports.ike ?? [], ...openRenegotiation(config, node, ports)];
+  const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
   const repeats = refusals;
   const canDemote = demoter !== undefined;
   const allPeers = new AllPeers(native, classic);
@@ -178,6 +184,13 @@ function helloOf(nodeId: Uint8Array, os: string, resolved: Resolved): Hello {
       MAX_ADDRESSES,
     ),
   };
+}
+
+function openRenegotiation({ control }: Config, { renegotiation }: Node, ports: DaemonPorts): IkeControl[] {
+  const { clock, log, doors } = ports;
+  const isStrongswan = typeof control === "object" && control.daemon === "strongswan";
+  if (renegotiation === undefined || doors === undefined || !isStrongswan) return [];
+  return [new RenegotiationControl({ renegotiation, path: control.socket, doors, clock, log })];
 }
 
 /** Nodes that disagree about what is local would undo each other's work. */

@@ -6,20 +6,10 @@
 
 import { IkeError } from "../errors.ts";
 import { type ViciSection } from "../link/vici.ts";
-import {
-  command,
-  failureOf,
-  list,
-  sectionsOf,
-  textOf,
-  ViciSession,
-  type ViciTalk,
-} from "../link/vici_session.ts";
+import { command, failureOf, list, sectionsOf, textOf, type ViciTalk } from "../link/vici_session.ts";
 import type { Log } from "../log/verbosity.ts";
-import type { ByteStream, IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
-
-/** Bytes read in one turn. */
-const READ_BYTES = 64 * 1024;
+import type { IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
+import { ViciTry } from "./vici_try.ts";
 
 /** How soon a charon that was started or loaded on a slave is made passive again. */
 const REPEAT_MS = 10_000;
@@ -49,7 +39,7 @@ export class StrongswanControl implements IkeControl {
   readonly patienceMs = 5000;
   /** The traps that charon has no more because it is passive, by name. */
   readonly #taken: Map<string, Trap>;
-  #try: { readonly stream: ByteStream; readonly session: ViciSession } | undefined;
+  #try: ViciTry | undefined;
 
   constructor(private readonly options: StrongswanOptions) {
     this.#taken = new Map(options.taken?.map((trap) => [nameOf(trap), trap]));
@@ -64,36 +54,25 @@ export class StrongswanControl implements IkeControl {
   }
 
   begin({ duty }: IkeOrder): void {
-    const stream = this.options.doors.connect(this.options.path);
+    const { doors, path } = this.options;
     const talk = {
       passive: () => this.#rest(),
       active: () => this.#act(),
       left: () => this.#giveBack(),
     };
-    this.#try = { stream, session: new ViciSession(talk[duty]()) };
+    this.#try = new ViciTry(doors, path, talk[duty]());
   }
 
   get interest(): Interest | undefined {
-    if (this.#try === undefined) return undefined;
-    const { stream: { fd }, session } = this.#try;
-    return { fd, read: true, write: session.output.length > 0 };
+    return this.#try?.interest;
   }
 
   proceed(): boolean {
-    if (this.#try === undefined) return false;
-    const { stream, session } = this.#try;
-    send(stream, session);
-    const received = stream.receive(READ_BYTES);
-    if (received.kind === "closed") {
-      throw new IkeError(`charon has closed the connection (${received.reason})`);
-    }
-    if (received.kind === "data") session.receive(received.bytes);
-    send(stream, session);
-    return session.isOver;
+    return this.#try?.proceed() === true;
   }
 
   cancel(): void {
-    this.#try?.stream.close();
+    this.#try?.close();
     this.#try = undefined;
   }
 
@@ -175,11 +154,4 @@ function attemptsOf(message: ViciSection): readonly string[] {
     const isAttempt = textOf(sa, "state") === "CONNECTING" && textOf(sa, "initiator") === "yes";
     return isAttempt ? textOf(sa, "uniqueid") ?? [] : [];
   });
-}
-
-function send(stream: ByteStream, session: ViciSession): void {
-  if (session.output.length === 0) return;
-  const sent = stream.send(session.output);
-  if (sent === "closed") throw new IkeError("charon has closed the connection");
-  session.sent(sent);
 }

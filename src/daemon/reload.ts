@@ -44,6 +44,7 @@ const FIXED = {
   group: "group",
   flushMode: "flushmode",
   control: "control",
+  renegotiatePerSecond: "renegotiate",
   controlSocket: "control socket",
   demoteFile: "demote file",
 } as const satisfies Partial<Record<keyof Config, string>>;

@@ -127,6 +127,8 @@ export class FakeCharon implements Server {
   /** Children whose trap cannot be installed now. */
   readonly refuses = new Set<string>();
   sas: FakeSa[] = [];
+  /** Connections, as `list-conn` has them. */
+  conns: Readonly<Record<string, ViciValue>>[] = [];
   /** Commands that changed something, in their order. */
   readonly done: string[] = [];
   asked = 0;
@@ -164,13 +166,17 @@ export class FakeCharon implements Server {
 
   #answer({ type, name, message }: ViciPacket): ViciPacket[] {
     if (type !== CMD_REQUEST) {
-      const isKnown = ["list-policy", "list-sa"].includes(name);
+      const isKnown = ["list-policy", "list-sa", "list-conn"].includes(name);
       if (isKnown) this.#events.add(name);
       return [packet(isKnown ? EVENT_CONFIRM : EVENT_UNKNOWN)];
     }
     const child = `${message.get("child")}`;
     if (name === "list-policies") return this.#list("list-policy", [...this.traps].map(policy));
     if (name === "list-sas") return this.#list("list-sa", this.sas.map(ikeSa));
+    if (name === "list-conns") return this.#list("list-conn", this.conns);
+    if (name === "initiate") {
+      return [this.#change(name, `${child} ${message.get("timeout")}`, () => this.children.has(child))];
+    }
     if (name === "stats") {
       return [packet(CMD_RESPONSE, { ikesas: section({ "half-open": `${this.#halfOpen}` }) })];
     }
@@ -229,6 +235,15 @@ function policy(child: string) {
 function ikeSa({ id, state, initiator }: FakeSa) {
   const role: Readonly<Record<string, string>> = initiator ? { initiator: "yes" } : {};
   return { lab: section({ uniqueid: id, state, ...role, "child-sas": section({}) }) };
+}
+
+/** A connection with one child, as charon lists it. */
+export function connection(ike: string, child: string, remote: string, far: string, mode = "TUNNEL") {
+  const children = section({
+    [child]: section({ mode, "local-ts": ["10.1.0.0/16"], "remote-ts": [far] }),
+  });
+  const values = { local_addrs: ["192.0.2.1"], remote_addrs: [remote], version: "IKEv2", children };
+  return { [ike]: section(values) };
 }
 
 /** Commands that end when the test says so. */

@@ -10,6 +10,7 @@ import { encodeContent } from "../../../src/record/encoding.ts";
 import { DIRECTION, type Policy } from "../../../src/record/policy.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { MODE, PROTOCOL, type Sa } from "../../../src/record/sa.ts";
+import { formatPrefix } from "../../../src/record/address.ts";
 import { addr, sampleCounters, sampleSelector, sampleTemplate } from "../../fakes/records.ts";
 import { mark, nameOf, policy, sa } from "./support.ts";
 
@@ -413,3 +414,56 @@ for (
     assertEquals(reign.logs(), []);
   });
 }
+
+const withRate = (records: readonly IpsecRecord[], packets: bigint) =>
+  records.map((record) => {
+    if (record.kind !== "sa") return record;
+    return { ...record, sa: { ...record.sa, counters: sampleCounters({ packets, ageSeconds: 100 }) } };
+  });
+
+/** SPIs of outbound SAs that can be negotiated anew, the busiest first, and where each leads. */
+function tunnelsOf({ inherited, inventory, nowMs }: Reign): string[] {
+  return (inherited.busiest(nowMs) ?? []).flatMap((key) => {
+    const tunnel = inherited.tunnelOf(key);
+    if (tunnel === undefined) return [];
+    const nets = tunnel.selectors.map(({ dst, dstBits }) => formatPrefix({ address: dst, bits: dstBits }));
+    return `${nameOf(inventory.get(key)!.identity)} ${nets}`;
+  });
+}
+
+const TWO = [
+  ...withRate(pair(16, 1), 5n),
+  ...child(S1, 1),
+  ...withRate(pair(18, 2), 700n),
+  ...child(S2, 2, { spi: 18 }),
+];
+
+Deno.test("Inherited.busiest() has the busiest first, tunnelOf() says where they lead", () => {
+  assertEquals(tunnelsOf(new Reign(TWO)), [`sa 18 ${S2}`, `sa 16 ${S1}`]);
+});
+
+Deno.test("Inherited.tunnelOf() knows an SA no more that has been replaced or is gone", () => {
+  const reign = new Reign(TWO);
+  reign.make([...pair(32, 2), ...child(S2, 2, { spi: 32 })]);
+  reign.wait(2 * STEP_MS);
+  assertEquals(tunnelsOf(reign), [`sa 16 ${S1}`]);
+  reign.lose(outbound(16));
+  assertEquals(tunnelsOf(reign), []);
+});
+
+Deno.test("Inherited.tunnelOf() knows no SA that no policy leads to", () => {
+  assertEquals(tunnelsOf(new Reign([...pair(16), ...pair(18, 2), ...child(S1, 1, { spi: 16 })])), [
+    `sa 16 ${S1}`,
+  ]);
+});
+
+Deno.test("Inherited.busiest() is not known before all has been read", () => {
+  const reign = new Reign(Array.from({ length: 1200 }, (_, i) => outbound(0x1000 + i)));
+  assertEquals(reign.inherited.busiest(reign.nowMs), undefined);
+  reign.wait(2 * STEP_MS);
+  assertEquals(reign.inherited.busiest(reign.nowMs)?.length, 1200);
+});
+
+Deno.test("Inherited.busiest() is empty when nothing was inherited", () => {
+  assertEquals(new Reign(child(S1)).inherited.busiest(1), []);
+});

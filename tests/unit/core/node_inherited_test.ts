@@ -2,8 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { INHERITED_GRACE_MS } from "../../../src/core/inherited.ts";
+import { type Child, RENEGOTIATE_AFTER_MS } from "../../../src/core/renegotiation.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
-import { sampleTemplate } from "../../fakes/records.ts";
+import { addr, sampleTemplate } from "../../fakes/records.ts";
 import { connect, disconnect, Host, policy, put, sa, settle, TestClock } from "./support.ts";
 
 const old = sa(1);
@@ -11,11 +12,14 @@ const fresh = sa(2, { reqid: 7 });
 const child = (reqid: number) => policy("10.2.0.0/16", { templates: [sampleTemplate({ reqid })] });
 
 /** A slave that has taken over from a master that is gone, and a slave that follows it. */
-function heirs(records: readonly IpsecRecord[]): { readonly heir: Host; readonly slave: Host } {
+function heirs(
+  records: readonly IpsecRecord[],
+  renegotiatePerSecond?: number,
+): { readonly heir: Host; readonly slave: Host } {
   const clock = new TestClock();
   const names = ["gw1", "gw2", "gw3"];
   const host = (i: number, held: readonly IpsecRecord[] = []) =>
-    new Host(names[i]!, i + 1, clock, { peers: names.filter((_, j) => j !== i) }, held);
+    new Host(names[i]!, i + 1, clock, { peers: names.filter((_, j) => j !== i), renegotiatePerSecond }, held);
   const master = host(0, records).start("MASTER");
   const heir = host(1).start("SLAVE");
   const slave = host(2).start("SLAVE");
@@ -91,4 +95,48 @@ Deno.test("Node.inheritance() is empty on a master that was none's slave", () =>
   wait([host], 3000);
   assertEquals(host.node.inheritance(host.clock.nowMs).count, 0);
   assertEquals(host.node.mirror.get(recordKey(old)) === undefined, false);
+});
+
+/** For the tunnel of `old`. */
+const configured: Child = {
+  ike: "lab",
+  child: "net",
+  locals: [],
+  remotes: [old.sa.dst],
+  localNets: [{ address: addr("0.0.0.0"), bits: 0 }],
+  remoteNets: [{ address: addr("10.2.0.0"), bits: 16 }],
+};
+
+Deno.test("Node.renegotiation has the tunnel negotiated anew, and what it replaces goes", () => {
+  const { heir, slave } = heirs([old, child(1)], 1);
+  const renegotiation = heir.node.renegotiation!;
+  wait([heir, slave], RENEGOTIATE_AFTER_MS);
+  assert(renegotiation.look(heir.clock.nowMs));
+  renegotiation.take([configured]);
+  assertEquals(renegotiation.next(heir.clock.nowMs), configured);
+  negotiate(heir, fresh, child(7));
+  wait([heir, slave], 3000);
+  assertEquals(renegotiation.look(heir.clock.nowMs), false);
+  assertEquals(heir.node.counters["tunnels negotiated anew"], 1);
+  wait([heir, slave], INHERITED_GRACE_MS + 5000);
+  for (const host of [heir, slave]) assertEquals(host.holds(), ["sa 2", "policy 10.2.0.0/16"]);
+});
+
+Deno.test("Node.renegotiation keeps still during a handover, and ends with the reign", () => {
+  const { heir, slave } = heirs([old, child(1)], 1);
+  const renegotiation = heir.node.renegotiation!;
+  wait([heir, slave], RENEGOTIATE_AFTER_MS - 2000);
+  assertEquals(heir.node.handOver(heir.clock.nowMs), undefined);
+  wait([heir, slave], 5000);
+  assertEquals(renegotiation.look(heir.clock.nowMs), false);
+  heir.node.setRole("SLAVE", "test", heir.clock.nowMs);
+  wait([heir, slave], 60_000);
+  assertEquals([renegotiation.look(heir.clock.nowMs), renegotiation.waitMs(heir.clock.nowMs)], [
+    false,
+    Infinity,
+  ]);
+});
+
+Deno.test("Node.renegotiation is not there when it is off", () => {
+  assertEquals(heirs([old, child(1)]).heir.node.renegotiation, undefined);
 });
