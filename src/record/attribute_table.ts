@@ -8,6 +8,7 @@
 
 import { DecodeError } from "../errors.ts";
 import { Reader } from "../layout/reader.ts";
+import { Slab } from "../layout/slab.ts";
 import { Writer } from "../layout/writer.ts";
 import { type OpaqueAttribute, SPACE } from "./opaque.ts";
 
@@ -89,6 +90,7 @@ export class AttributeTable<T extends object> {
   readonly #required: readonly Entry[];
   /** What missing attributes mean. Every decoded object begins as a copy, so that all have one shape. */
   readonly #fallbacks: Readonly<Record<string, unknown>>;
+  readonly #slab = new Slab();
 
   /** @throws {RangeError} when two attributes have one number. */
   constructor(readonly name: string, attributes: Attributes<T>) {
@@ -117,10 +119,10 @@ export class AttributeTable<T extends object> {
       if (!attribute.isAbsent(value)) writeAttribute(writer, word, attribute.codec, value);
     }
     writeOpaque(writer, opaque);
-    return writer.finish();
+    return this.#slab.copy(writer.viewFrom(0));
   }
 
-  /** @throws {DecodeError} when an attribute is malformed, missing, twice or out of order. */
+  /** Byte runs are views of the input. @throws {DecodeError} when an attribute is malformed, missing, twice or out of order. */
   decode(bytes: Uint8Array): Decoded<T> {
     const reader = new Reader(bytes, this.name, "big");
     const values: Record<string, unknown> = { ...this.#fallbacks };
@@ -176,7 +178,7 @@ function isOpaque(type: number): boolean {
 function opaqueAttribute(word: number, value: Uint8Array): OpaqueAttribute {
   // isOpaque has left only the spaces of systems
   const space = ((word & ~CRITICAL) >> NUMBER_BITS) as OpaqueAttribute["space"];
-  return { space, type: word & MAX_NUMBER, critical: (word & CRITICAL) !== 0, value: value.slice() };
+  return { space, type: word & MAX_NUMBER, critical: (word & CRITICAL) !== 0, value };
 }
 
 function readValue(

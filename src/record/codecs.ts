@@ -38,7 +38,7 @@ export const address: Codec<Address> = {
 
 /** Bytes that fill the value. */
 export const blob: Codec<Uint8Array> = {
-  read: (reader) => reader.rest().slice(),
+  read: (reader) => reader.rest(),
   write: (writer, value) => void writer.bytes(value),
 };
 
@@ -255,7 +255,7 @@ function writeAlgorithm(writer: Writer, id: AlgorithmId): void {
 }
 
 function readKey(reader: Reader): { keyBits: number; key: Uint8Array } {
-  const key = reader.rest().slice();
+  const key = reader.rest();
   return { keyBits: key.length * 8, key };
 }
 
@@ -269,7 +269,7 @@ function writeKey(writer: Writer, { key, keyBits }: Cipher): void {
 function readAddress(reader: Reader, length: number): Address {
   if (length === 4) return ipv4Of(reader.u32be());
   if (length !== 16) throw new DecodeError(reader.struct, `address of ${length} bytes`);
-  return reader.bytes(length).slice();
+  return reader.bytes(length);
 }
 
 /** Addresses that were read lately, by their last bits: thousands of SAs share a few, in memory too. */

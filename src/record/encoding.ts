@@ -48,7 +48,7 @@ export function decodeSaCounters(volatile: Uint8Array): SaCounters {
   return countersOf(saCountersTable.decode(volatile));
 }
 
-/** Puts a record together from its two parts, which it copies. @throws {DecodeError} when they are malformed. */
+/** Puts a record together from its two parts. Its byte runs are views of `content`. @throws {DecodeError} when they are malformed. */
 export function decodeRecord(
   kind: "sa" | "policy",
   content: Uint8Array,

@@ -3,6 +3,7 @@
 import { DecodeError } from "../../errors.ts";
 import { type Field, u16be, u32be, u8 } from "../../layout/layout.ts";
 import type { Reader } from "../../layout/reader.ts";
+import { Slab } from "../../layout/slab.ts";
 import type { Writer } from "../../layout/writer.ts";
 import { decodeText, encodeText } from "../../record/text.ts";
 
@@ -36,13 +37,13 @@ export const counter: WireField<number> = {
   minBytes: 8,
   maxBytes: 8,
   read(reader) {
-    const value = reader.u64be();
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new DecodeError(reader.struct, `number ${value}`);
-    return Number(value);
+    const value = reader.u32be() * 2 ** 32 + reader.u32be(); // a bigint for each record would be dear
+    if (value > Number.MAX_SAFE_INTEGER) throw new DecodeError(reader.struct, `number ${value}`);
+    return value;
   },
   write(writer, value) {
     if (!Number.isSafeInteger(value)) throw new RangeError(`Cannot write ${value}: not a safe integer`);
-    writer.u64be(BigInt(value));
+    writer.u32be(Math.floor(value / 2 ** 32)).u32be(value % 2 ** 32);
   },
 };
 
@@ -68,13 +69,14 @@ export function choice<const T extends string | boolean>(values: readonly T[]): 
 
 /** u16be length, then at most `limit` bytes; a copy when read. */
 export function block(limit: number, least = 0): WireField<Uint8Array> {
+  const slab = new Slab();
   return {
     minBytes: 2 + least,
     maxBytes: 2 + limit,
     read(reader) {
       const length = reader.u16be();
       if (length < least || length > limit) throw new DecodeError(reader.struct, `block of ${length} bytes`);
-      return reader.bytes(length).slice();
+      return slab.copy(reader.bytes(length));
     },
     write(writer, value) {
       if (value.length < least || value.length > limit) {
