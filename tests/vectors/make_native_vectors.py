@@ -116,7 +116,49 @@ RECORDS = {
     "policyFull": POLICY_FULL,
     "policyAge": POLICY_AGE,
 }
-RECORD_DIGEST = hashlib.sha256(SA_SMALL + u64(7)).digest()[:16]
+
+
+def rotate(word, bits):
+    return (word << bits | word >> (32 - bits)) & 0xFFFFFFFF
+
+
+def murmur3_x86_128(data):
+    """MurmurHash3 with seed 0, from its definition; the words big-endian."""
+    c = [0x239B961B, 0xAB0E9789, 0x38B34AE5, 0xA1E38B93]
+    h = [0, 0, 0, 0]
+
+    def take_in(lane, word):
+        k = rotate(word * c[lane] & 0xFFFFFFFF, 15 + lane) * c[(lane + 1) % 4] & 0xFFFFFFFF
+        h[lane] ^= k
+
+    def fmix(x):
+        x = (x ^ x >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+        x = (x ^ x >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+        return x ^ x >> 16
+
+    def mix_lanes():
+        h[0] = sum(h) & 0xFFFFFFFF
+        for lane in (1, 2, 3):
+            h[lane] = h[lane] + h[0] & 0xFFFFFFFF
+
+    padded = data + bytes(-len(data) % 16)
+    for at in range(0, len(padded), 16):
+        for lane, word in enumerate(struct.unpack_from("<4I", padded, at)):
+            take_in(lane, word)
+            if at + 16 > len(data):
+                continue
+            constant = [0x561CCD1B, 0x0BCAA747, 0x96CD1C35, 0x32AC3B17][lane]
+            h[lane] = (rotate(h[lane], [19, 17, 15, 13][lane]) + h[(lane + 1) % 4]) * 5 + constant & 0xFFFFFFFF
+    for lane in range(4):
+        h[lane] ^= len(data)
+    mix_lanes()
+    h[:] = map(fmix, h)
+    mix_lanes()
+    return struct.pack(">4I", *h)
+
+
+assert murmur3_x86_128(b"The quick brown fox jumps over the lazy dog").hex() == "2f1583c3ecee2c675d7bf66ce5e91d2c"
+RECORD_DIGEST = murmur3_x86_128(SA_SMALL + u64(7))
 
 ID_A, ID_B = b"\xa1" * 16, b"\xb2" * 16
 MESSAGES = {

@@ -19,5 +19,5 @@ export const RECORD_VECTORS = {
 
 /** Digest of `saSmall` with rank 7. */
 export const DIGEST_VECTORS = {
-  saSmall7: "61235713d08d20d470f091270e3dfed1",
+  saSmall7: "c214e9b3d0cf0110030f56cc68db51b2",
 } as const;
