@@ -65,7 +65,6 @@ export class KernelSteps {
     if (membership.role === "MASTER") return;
     follower.restoreOrder();
     follower.judgeHeldBack();
-    follower.acknowledge();
   }
 
   /** The endpoints to guard, when they have changed; to be set before the next changes go to the kernel. */

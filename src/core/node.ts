@@ -74,6 +74,7 @@ export class Node {
   /** What the caller has to do now, in this order. */
   takeEffects(): readonly Effect[] {
     this.#parts.kernel.dumpBegins();
+    this.#parts.follower.acknowledge();
     return this.#parts.effects.take();
   }
 

@@ -139,7 +139,6 @@ export class PeerTalk {
   #follow(peer: string, change: Change | ListEnd, nowMs: number): void {
     if (peer !== this.parts.follower.master) bump(this.parts, "changes dropped");
     this.parts.follower.take(peer, change, nowMs);
-    this.parts.follower.acknowledge();
   }
 
   #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
