@@ -40,6 +40,7 @@ export function simulate(seed: number, trace?: Trace): void {
     while (world.gateways.some((gateway) => gateway.node!.handover.withholds(world.nowMs))) {
       world.run(QUIET_MS);
     }
+    world.run(1000); // deletions that were withheld until now are told
     for (const [i, gateway] of world.gateways.entries()) check(gateway, master, locals[i]!);
     const last = handOver(world, master);
     for (const [i, gateway] of world.gateways.entries()) check(gateway, last, locals[i]!);

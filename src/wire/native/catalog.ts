@@ -135,6 +135,9 @@ const byNumber = new Map(
 
 checkCatalog();
 
+/** One payload is filled after the other. */
+const payload = new Writer("big", MAX_PAYLOAD_BYTES);
+
 /** One message is encoded after the other. */
 const scratch = new Writer("big", MAX_PAYLOAD_BYTES);
 
@@ -160,7 +163,7 @@ function writeMessage(writer: Writer, message: WireMessage): void {
  */
 export function encodeMessages(messages: Iterable<WireMessage>, maxBytes: number): Uint8Array[] {
   const payloads: Uint8Array[] = [];
-  const writer = new Writer("big", maxBytes);
+  const writer = payload.clear();
   for (const message of messages) {
     writeMessage(scratch.clear(), message);
     if (writer.length > 0 && writer.length + scratch.length > maxBytes) {

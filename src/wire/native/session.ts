@@ -27,9 +27,9 @@ export interface SessionLimits {
   readonly renewMs: number;
 }
 
-/** The bounds of the protocol; frames of 8 KiB are where synchronous AES-GCM is near its best. */
+/** The bounds of the protocol; frames of 16 KiB are where synchronous AES-GCM is near its best. */
 export const SESSION_LIMITS: SessionLimits = {
-  frameBytes: 8192,
+  frameBytes: 16_384,
   rekeyFrames: 2 ** 20,
   rekeyMs: 3_600_000,
   maxFrames: 2 ** 24,
