@@ -1,21 +1,22 @@
 /** The commands that the operator gives to a daemon that runs. */
 
 import type { Config } from "../src/config/config.ts";
-import { command } from "../src/daemon/control_client.ts";
+import { type ControlOrder, runControl } from "../src/daemon/control_program.ts";
+import { COLOUR, PLAIN } from "../src/status/text.ts";
 import type { Libc } from "../ffi/libc.ts";
 import { FfiLocalDoors } from "../ffi/local.ts";
 import { FfiPoller } from "../ffi/poll.ts";
 
 /** Has the running daemon do something, and says what comes of it. @returns the exit status. */
-export async function control(libc: Libc, config: Config, name: string): Promise<number> {
-  const stream = new FfiLocalDoors(libc).connect(controlPath(libc, config));
-  const problem = await command(stream, new FfiPoller(libc), name, (text) => console.log(text));
-  if (problem !== undefined) {
-    console.error(`sasyncd: ${name}: ${problem}`);
-    return 1;
-  }
-  console.log(`${name}: done`);
-  return 0;
+export async function control(libc: Libc, config: Config, order: ControlOrder): Promise<number> {
+  const connect = () => new FfiLocalDoors(libc).connect(controlPath(libc, config));
+  const { code, problem } = await runControl(connect, new FfiPoller(libc), order, {
+    print: (line) => console.log(line),
+    progress: (text) => console.log(text),
+    paint: Deno.stdout.isTerminal() && !Deno.noColor ? COLOUR : PLAIN,
+  });
+  if (problem !== undefined) console.error(`sasyncd: ${problem}`);
+  return code;
 }
 
 /** Where the daemon of this configuration listens. */

@@ -25,7 +25,7 @@ export async function start(args: string[], background: number | undefined): Pro
   const needsRoot = invocation.kind === "control" || !invocation.check;
   if (needsRoot && !isRoot) return fail("sasyncd: need root privileges");
   const config = readConfig(libc, invocation.file);
-  if (invocation.kind === "control") return await control(libc, config, invocation.command);
+  if (invocation.kind === "control") return await control(libc, config, invocation);
   if (invocation.check) return print(printConfig(config).trimEnd());
   const stays = invocation.debug || background !== undefined;
   return await (stays ? run(libc, config, { ...invocation, background }) : goToBackground(libc, invocation));

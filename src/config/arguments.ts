@@ -1,9 +1,10 @@
 /**
- * Reads the command line: `sasyncd [-dnv] [-c config-file]`, `sasyncd genkey`, and `sasyncd handover [-c config-file]` and its like
- * for the daemon that runs already, with getopt(3)'s rules.
+ * Reads the command line: `sasyncd [-dnv] [-c config-file]`, `sasyncd genkey`, and the commands for the daemon that
+ * runs already, `sasyncd status [--json] [-c config-file]` say, with getopt(3)'s rules.
  */
 
 import { parseArgs } from "@std/cli/parse-args";
+import { type ControlCommand, findCommand } from "./commands.ts";
 import { DEFAULT_CONFIG_FILE } from "./config.ts";
 
 /** What the operator asked for. */
@@ -21,26 +22,39 @@ export type Invocation =
   }
   | { readonly kind: "genkey" }
   /** What the running daemon of this configuration is asked to do. */
-  | { readonly kind: "control"; readonly command: ControlCommand; readonly file: string }
+  | {
+    readonly kind: "control";
+    readonly command: ControlCommand;
+    /** `--json`: the answer as JSON, one object a line. */
+    readonly json: boolean;
+    readonly file: string;
+  }
   /** `text`, with its newline, goes to stderr. */
   | { readonly kind: "usage"; readonly text: string; readonly exitCode: 1 };
 
-/** The commands that go to a running daemon. */
-const CONTROL_COMMANDS = ["handover", "reload"] as const;
+/** For commands only. */
+const JSON_OPTION = "--json";
 
-export type ControlCommand = typeof CONTROL_COMMANDS[number];
-
-const USAGE = "usage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n" +
-  "       sasyncd handover | reload [-c config-file]\n";
+const USAGE = `usage: sasyncd [-dnv] [-c config-file]
+       sasyncd genkey
+       sasyncd handover | reload | status | monitor [--json] [-c config-file]
+       sasyncd show sa | policy | peers [--json] [-c config-file]
+       sasyncd log verbose | brief [--json] [-c config-file]
+`;
 
 /** Reads the arguments, without the program's name. Never throws. */
 export function parseArguments(args: readonly string[]): Invocation {
   if (args.length === 1 && args[0] === "genkey") return { kind: "genkey" };
-  const command = CONTROL_COMMANDS.find((name) => name === args[0]);
-  const run = parseOptions(command === undefined ? args : args.slice(1));
-  if (command === undefined || run.kind !== "run") return run;
-  if (run.debug || run.check || run.verbosity > 0) return usage(`${command} takes no option but -c`);
-  return { kind: "control", command, file: run.file };
+  const found = findCommand(args);
+  if (found.kind === "incomplete") return usage(found.reason);
+  if (found.kind === "none") return parseOptions(args);
+  const { command, rest } = found;
+  const run = parseOptions(rest.filter((arg) => arg !== JSON_OPTION));
+  if (run.kind !== "run") return run;
+  if (run.debug || run.check || run.verbosity > 0) {
+    return usage(`${command} takes no option but -c and --json`);
+  }
+  return { kind: "control", command, json: rest.includes(JSON_OPTION), file: run.file };
 }
 
 function parseOptions(args: readonly string[]): Invocation & { kind: "run" | "usage" } {

@@ -66,6 +66,10 @@ export class Follower {
   #acked = 0;
   /** A complete snapshot of the followed master has been taken in. */
   synced = false;
+  /** How many changes have come from each peer, since the start. */
+  readonly received = new Map<string, number>();
+  /** When the last complete snapshot of a peer had come. */
+  readonly snapshotMs = new Map<string, number>();
   /** Local policies that a shared one has replaced, to be put back when that goes. */
   readonly #displaced = new Map<string, IpsecRecord>();
   /** Records as they came, until their turn: most wait for milliseconds, and need not be decoded twice. */
@@ -122,6 +126,7 @@ export class Follower {
    * snapshot brings what the change was about.
    */
   take(peer: string, change: Change | ListEnd, nowMs: number): void {
+    this.received.set(peer, (this.received.get(peer) ?? 0) + 1);
     if (peer !== this.#master || !this.#began && change.type !== "snapshot-begin") {
       this.effects.send(peer, { type: "ack", change: change.change });
       return;
@@ -131,7 +136,7 @@ export class Follower {
     else if (change.type === "delete") this.#delete(change);
     else if (change.type === "flush") this.#flush(change);
     else if (change.type === "snapshot-end") this.#end(peer, change, nowMs);
-    else if (change.type === "list-end") this.#endList(peer, change);
+    else if (change.type === "list-end") this.#endList(peer, change, nowMs);
     else {
       this.#began = true;
       this.#seen = new Set();
@@ -317,6 +322,7 @@ export class Follower {
     this.#unequal = !this.synced;
     if (this.synced) {
       this.#complete = { change, text: `synchronised with ${peer}: ${count} records` };
+      this.snapshotMs.set(peer, nowMs);
       return;
     }
     const sizes = `${this.mirror.size} records, not ${count}`;
@@ -324,11 +330,12 @@ export class Follower {
     this.tick(nowMs);
   }
 
-  #endList(peer: string, { change, whole }: ListEnd): void {
+  #endList(peer: string, { change, whole }: ListEnd, nowMs: number): void {
     if (whole) this.#removeUnnamed(change, true);
     this.#seen = undefined;
     this.#settleOrder();
     this.synced = true;
+    this.snapshotMs.set(peer, nowMs);
     this.#complete = { change, text: `synchronised with ${peer}: ${this.mirror.size} records` };
   }
 

@@ -138,6 +138,11 @@ export class Leases {
     this.#advance(entry.identity.id, key, taken ?? { ...entry.counters, oseq: lease.start });
   }
 
+  /** Whether a takeover now would have to move the SAs on first. */
+  areStale(nowMs: number): boolean {
+    return this.#heardMs !== undefined && (nowMs - this.#heardMs > GOOD_MS || this.#isBehind);
+  }
+
   /**
    * This node takes over. Leases of a master that was heard lately are good; what waits still is done. The busiest go
    * first.
@@ -147,7 +152,7 @@ export class Leases {
   overtake(strict: boolean, nowMs: number): { readonly stale: number; readonly ageMs: number } {
     if (this.#heardMs === undefined) return { stale: 0, ageMs: 0 };
     const ageMs = nowMs - this.#heardMs;
-    const isStale = ageMs > GOOD_MS || this.#isBehind;
+    const isStale = this.areStale(nowMs);
     if (!isStale && !strict) return { stale: 0, ageMs };
     const found = [...this.mirror.values()]
       .filter(({ counters, refused }) => counters !== undefined && refused === undefined)

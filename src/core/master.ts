@@ -21,8 +21,15 @@ export class Master {
   readonly #asked = new Set<string>();
   /** What was made in the own kernel since this node is master, by the peer that has not acknowledged it yet. */
   readonly #unsaid = new Map<string, Set<string>>();
-  /** What a peer has refused since it asked for everything: the content that it would not take, by key. */
-  readonly #refused = new Map<string, Map<string, Uint8Array>>();
+  /** What a peer has refused since it asked for everything: the content that it would not take and why, by key. */
+  readonly #refused = new Map<
+    string,
+    Map<string, { readonly content: Uint8Array; readonly reason: string }>
+  >();
+  /** When a peer had applied its last snapshot. */
+  readonly #snapshotMs = new Map<string, number>();
+  /** What became of the changes for a peer in the outboxes that are gone. */
+  readonly #done = new Map<string, { readonly sent: number; readonly applied: number }>();
   /** What was deleted lately: who offers it has not heard of that. */
   readonly #gone = new Set<string>();
   /** Outboxes begin their numbers here: an acknowledgement for an earlier one may still be on its way. */
@@ -59,17 +66,37 @@ export class Master {
   /** The session is gone, or the peer is master too. */
   leave(peer: string): void {
     this.#lastChange = Math.max(this.#lastChange, this.#outboxes.get(peer)?.lastChange ?? 0);
+    this.#done.set(peer, this.done(peer));
     this.#outboxes.delete(peer);
     this.#asked.delete(peer);
     this.#refused.delete(peer);
   }
 
   /** A peer would not take this record as it is. */
-  refuse(peer: string, key: string): void {
+  refuse(peer: string, key: string, reason: string): void {
     const entry = this.mirror.get(key);
     if (entry === undefined) return;
-    const refused = this.#refused.get(peer) ?? new Map<string, Uint8Array>();
-    this.#refused.set(peer, refused.set(key, entry.content));
+    const refused = this.#refused.get(peer) ?? new Map();
+    this.#refused.set(peer, refused.set(key, { content: entry.content, reason }));
+  }
+
+  /** Why a peer has refused what there is still: one reason for each record. */
+  refusals(peer: string): string[] {
+    return [...this.#refused.get(peer) ?? []]
+      .filter(([key, { content }]) => this.mirror.get(key)?.content === content)
+      .map(([, { reason }]) => reason);
+  }
+
+  /** When a peer had applied the last snapshot that was sent to it; undefined: never. */
+  snapshotMs(peer: string): number | undefined {
+    return this.#snapshotMs.get(peer);
+  }
+
+  /** How many changes were sent to a peer since the start, and how many of them it has applied. */
+  done(peer: string): { readonly sent: number; readonly applied: number } {
+    const before = this.#done.get(peer) ?? { sent: 0, applied: 0 };
+    const now = this.#outboxes.get(peer)?.done ?? { sent: 0, applied: 0 };
+    return { sent: before.sent + now.sent, applied: before.applied + now.applied };
   }
 
   /** Why a peer could not take over with all that there is; undefined: it could, as far as it has said. */
@@ -77,8 +104,7 @@ export class Master {
     const outbox = this.#outboxes.get(peer);
     if (outbox === undefined) return "has not asked for anything yet";
     if (outbox.lagChanges > 0) return `has not taken all changes yet (${outbox.lagChanges} left)`;
-    const refused = [...this.#refused.get(peer) ?? []];
-    const count = refused.filter(([key, content]) => this.mirror.get(key)?.content === content).length;
+    const count = this.refusals(peer).length;
     return count > 0 ? `has refused what there is (records: ${count})` : undefined;
   }
 
@@ -95,9 +121,11 @@ export class Master {
   }
 
   /** A peer has everything up to this change. @returns false for a number never sent; undefined without an outbox. */
-  ack(peer: string, change: number): boolean | undefined {
+  ack(peer: string, change: number, nowMs: number): boolean | undefined {
     const outbox = this.#outboxes.get(peer);
+    const wasWhole = outbox?.isWhole;
     const isKnown = outbox?.ack(change);
+    if (!wasWhole && outbox?.isWhole) this.#snapshotMs.set(peer, nowMs);
     if (outbox?.lagChanges === 0) this.#unsaid.get(peer)?.clear();
     return isKnown;
   }

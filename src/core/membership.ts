@@ -144,6 +144,11 @@ export class Membership {
     return role === "SLAVE" ? undefined : role === undefined ? "does not say its role yet" : `is ${role}`;
   }
 
+  /** What a peer said last on its session; undefined: nothing. */
+  said(peer: string): State | undefined {
+    return this.#members.get(peer)?.state;
+  }
+
   /** What is known of the peers whose data may be taken. */
   get views(): PeerView[] {
     return this.peerNames.flatMap((name) => {

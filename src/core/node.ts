@@ -8,6 +8,7 @@ import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { Advance, Counters, KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
+import { type Dealings, dealingsOf, lagOf, type Outlook, outlookOf } from "./dealings.ts";
 import { Demotion } from "./demotion.ts";
 import { describe } from "./describe.ts";
 import type { Effect } from "./effect.ts";
@@ -33,6 +34,8 @@ export class Node {
   readonly handover = new Handover();
   /** How often what happened, by name. */
   readonly counters: Counters;
+  /** When this node came to its role, and by what. */
+  roleSince = { reason: "starting", atMs: 0 };
   /** One object for all parts: `configure` changes it. */
   readonly settings: NodeSettings;
   /** undefined: nothing is negotiated anew. */
@@ -95,6 +98,7 @@ export class Node {
     const { membership, effects, master, follower, kernel, inherited } = this.#parts;
     const before = membership.role;
     if (!membership.setRole(role, nowMs)) return;
+    this.roleSince = { reason, atMs: nowMs };
     effects.log("state", `${before} -> ${role}: ${reason}`);
     this.#talk.roleChanged();
     if (role === "MASTER") {
@@ -166,9 +170,18 @@ export class Node {
   }
 
   /** How far a slave is behind. */
-  lag(peer: string, nowMs: number): { changes: number; ms: number } | undefined {
-    const outbox = this.#parts.master.outbox(peer);
-    return outbox === undefined ? undefined : { changes: outbox.lagChanges, ms: outbox.lagMs(nowMs) };
+  lag(peer: string, nowMs: number): Dealings["lag"] {
+    return lagOf(this.#parts, peer, nowMs);
+  }
+
+  /** How the synchronisation with a peer stands. */
+  dealings(peer: string, nowMs: number): Dealings {
+    return dealingsOf(this.#parts, peer, nowMs);
+  }
+
+  /** What a takeover by this node, which is slave, would meet now. */
+  outlook(nowMs: number): Outlook {
+    return outlookOf(this.#parts, nowMs);
   }
 
   // --- own kernel ---

@@ -31,11 +31,15 @@ export class Outbox {
   /** What is on its way, one entry for all that was given at once; `change` is the last of it. */
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
   #flightBytes = 0;
+  readonly #first: number;
+  /** The number of the last END; undefined: there was none since the last BEGIN. */
+  #endChange: number | undefined;
   #change: number;
   #acknowledged: number;
 
   /** Changes are numbered from `lastChange + 1`. */
   constructor(lastChange = 0) {
+    this.#first = lastChange;
     this.#change = lastChange;
     this.#acknowledged = lastChange;
   }
@@ -43,6 +47,16 @@ export class Outbox {
   /** The number of the last change that was sent. */
   get lastChange(): number {
     return this.#change;
+  }
+
+  /** Whether the peer has applied the last snapshot. */
+  get isWhole(): boolean {
+    return this.#endChange !== undefined && this.#acknowledged >= this.#endChange;
+  }
+
+  /** How many changes were sent, and how many of them the peer has applied. */
+  get done(): { readonly sent: number; readonly applied: number } {
+    return { sent: this.#change - this.#first, applied: this.#acknowledged - this.#first };
   }
 
   /** Changes that wait to be sent or acknowledged. */
@@ -59,6 +73,7 @@ export class Outbox {
   snapshot(mirror: Mirror, epoch: number): void {
     this.#pending.clear();
     this.#counted.clear();
+    this.#endChange = undefined;
     this.#pending.set(BEGIN, { kind: "begin", epoch });
     for (const { key, identity } of mirror.values()) this.#pending.set(key, identity);
     this.#pending.set(END, { kind: "end" });
@@ -147,6 +162,7 @@ export class Outbox {
     }
     if (item.kind === "end") {
       const { size: count, digest } = mirror;
+      this.#endChange = change;
       return { change: { type: "snapshot-end", change, count, digest }, bytes: MESSAGE_OVERHEAD };
     }
     if (item.kind === "flush") {

@@ -67,14 +67,14 @@ export class PeerTalk {
       case "want":
         return this.#want(peer, message.identities);
       case "ack":
-        if (master.ack(peer, message.change) === false) {
+        if (master.ack(peer, message.change, nowMs) === false) {
           effects.close(peer, `acknowledges change ${message.change}, which was never sent`);
         }
         return;
       case "refused": {
         bump(this.parts, "refused by peers");
         const identity = decodeIdentity(message.kind, message.identity);
-        master.refuse(peer, identity.key);
+        master.refuse(peer, identity.key, message.reason);
         const text = `${peer} refused ${describe(identity)}: ${message.reason}`;
         effects.log("error", text, `${peer} ${message.reason}`);
         return;

@@ -3,7 +3,7 @@
 import type { Interest, Readiness } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import type { ClassicPeers } from "./classic_peers.ts";
-import type { Peers, PeersSettings } from "./peers.ts";
+import type { Acquaintance, Peers, PeersSettings } from "./peers.ts";
 
 export class AllPeers {
   constructor(private readonly native: Peers, private readonly classic: ClassicPeers) {}
@@ -26,6 +26,11 @@ export class AllPeers {
   /** Names of the peers with a connection in use. */
   live(): string[] {
     return [...this.native.live(), ...this.classic.live()];
+  }
+
+  /** How things stand with a peer. */
+  acquaintance(name: string): Acquaintance {
+    return this.#of(name).acquaintance(name);
   }
 
   /** Whether more data for this peer may be handed over. */

@@ -15,7 +15,7 @@ import { type Address, equalBytes } from "../record/address.ts";
 import type { ClassicMessage } from "../wire/classic/message.ts";
 import type { Message } from "../wire/native/message.ts";
 import { ClassicLink } from "./classic_link.ts";
-import { BACKOFF_MS } from "./peers.ts";
+import { type Acquaintance, BACKOFF_MS } from "./peers.ts";
 
 /** Connections of one peer that it has dialled; a further one replaces the oldest. */
 const ACCEPTED_LIMIT = 4;
@@ -77,6 +77,10 @@ interface Peer {
   readonly links: Set<ClassicLink>;
   /** The one on which everything is said. */
   live: ClassicLink | undefined;
+  /** Since when there is a live one, or none. */
+  sinceMs: number;
+  /** Why there is none. */
+  text: string;
   backoffMs: number;
   dialAtMs: number;
 }
@@ -101,6 +105,12 @@ export class ClassicPeers {
   /** Names of the peers with a connection in use. */
   live(): string[] {
     return [...this.#peers].filter(([, { live }]) => live !== undefined).map(([name]) => name);
+  }
+
+  /** How things stand with a peer. */
+  acquaintance(name: string): Acquaintance {
+    const { live, sinceMs, text } = this.#peers.get(name)!;
+    return { protocol: "classic", isConnected: live !== undefined, sinceMs, text };
   }
 
   has(name: string): boolean {
@@ -203,6 +213,8 @@ export class ClassicPeers {
       talk,
       links: new Set(),
       live: undefined,
+      sinceMs: dialAtMs,
+      text: "not connected yet",
       backoffMs: BACKOFF_MS.min,
       dialAtMs,
     };
@@ -263,6 +275,7 @@ export class ClassicPeers {
     link.isUsed = true;
     peer.live = this.#choose(peer);
     if (isFirst) {
+      [peer.sinceMs, peer.text] = [this.#now(), ""];
       this.options.log.state(`peer ${peer.settings.name}: connected, classic protocol`);
       this.options.events.up(peer.settings.name, peer.settings.slaveOnly);
     }
@@ -322,12 +335,15 @@ export class ClassicPeers {
     peer.live = this.#choose(peer);
     if (peer.live !== undefined) return peer.talk.left(wasLive, this.#now());
     this.#postpone(peer);
+    [peer.sinceMs, peer.text] = [this.#now(), reason];
     peer.talk.closed();
     this.options.log.state(`peer ${name}: disconnected, ${reason}`);
     this.options.events.down(name);
   }
 
-  #trouble({ settings: { name } }: Peer, reason: string): void {
+  #trouble(peer: Peer, reason: string): void {
+    const { name } = peer.settings;
+    if (peer.live === undefined) peer.text = reason;
     this.options.troubles.once(name, `peer ${name}: ${reason}`, this.#now());
   }
 }

@@ -17,9 +17,13 @@ const PATIENCE_MS = 10_000;
 /** How long to wait when no connection can be accepted. */
 const RETRY_MS = 1000;
 
-/** One line of an answer; that with `ok` is the last. */
+/** Nothing more is asked of a command while so much waits for its client. */
+const FULL_BYTES = 32 * 1024;
+
+/** One line of an answer; that with `ok` is the last. `data` is what was asked for, an object of JSON. */
 export type Answer =
   | { readonly progress: string }
+  | { readonly data: object }
   | { readonly ok: true }
   | { readonly ok: false; readonly reason: string };
 
@@ -27,6 +31,10 @@ export type Answer =
 export interface ControlTask {
   /** What there is to say since the last call; nothing more is asked after an `ok`. */
   proceed(nowMs: number): readonly Answer[];
+  /** Whether `proceed` has something to say already: it says 16 KB at a time, for a client that reads them. */
+  readonly hasMore?: boolean;
+  /** The client is gone. */
+  abandon?(): void;
 }
 
 /** Begins a command. */
@@ -61,7 +69,7 @@ export class ControlServer {
       client.serve(ready.get(client.interest.fd), nowMs);
       if (client.isOver(nowMs)) this.#drop(client);
     }
-    const dueMs = [...this.#clients].map(({ untilMs }) => untilMs);
+    const dueMs = [...this.#clients].map(({ hasMore, untilMs }) => hasMore ? nowMs : untilMs);
     return Math.min(this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity, ...dueMs);
   }
 
@@ -119,6 +127,11 @@ class Client {
     return this.#isBroken || isDone || nowMs >= this.untilMs;
   }
 
+  /** Whether the command under way could be gone on with. */
+  get hasMore(): boolean {
+    return this.#task?.hasMore === true && this.#output.length < FULL_BYTES;
+  }
+
   serve(ready: Readiness | undefined, nowMs: number): void {
     if (ready?.error) this.#isBroken = true; // also when it only hung up: nobody is left to be answered
     if (ready?.read && !this.#isBroken) this.#receive(nowMs);
@@ -127,6 +140,7 @@ class Client {
   }
 
   close(): void {
+    this.#task?.abandon?.();
     this.stream.close();
   }
 
@@ -143,8 +157,9 @@ class Client {
 
   /** Goes on with the command under way, and begins the next one. */
   #work(nowMs: number): void {
-    for (const answer of this.#task?.proceed(nowMs) ?? []) this.#say(answer);
-    if (this.#task !== undefined) this.untilMs = nowMs + PATIENCE_MS;
+    const isFull = this.#output.length >= FULL_BYTES;
+    for (const answer of (isFull ? undefined : this.#task?.proceed(nowMs)) ?? []) this.#say(answer);
+    if (this.#task !== undefined && this.#output.length === 0) this.untilMs = nowMs + PATIENCE_MS;
     while (this.#task === undefined && this.#takeLine(nowMs));
   }
 

@@ -36,6 +36,7 @@ import { Preference } from "./preference.ts";
 import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
+import { showCommands } from "./show_commands.ts";
 
 /** A line that comes again is only counted for this long. */
 const QUIET_MS = 60_000;
@@ -133,7 +134,10 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   });
   const isLocked = () => (reload?.current.config ?? config).mode === "master";
   const handover = handoverCommand({ node, isLocked, canDemote });
-  const commands: Record<string, ControlCommand> = { handover };
+  const commands: Record<string, ControlCommand> = {
+    handover,
+    ...showCommands({ node, kernel, peers: allPeers }),
+  };
   if (reload !== undefined) commands.reload = reload.command();
   const listener = ports.control;
   const control = listener === undefined ? undefined : new ControlServer({ listener, clock, commands });

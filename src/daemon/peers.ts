@@ -69,11 +69,25 @@ export interface PeersOptions extends PeersSettings {
   readonly events: PeersEvents;
 }
 
+/** How things stand between this node and a peer. */
+export interface Acquaintance {
+  readonly protocol: "native" | "classic";
+  readonly isConnected: boolean;
+  /** When that began. */
+  readonly sinceMs: number;
+  /** What is known of the peer's side or, when it is not connected, why. */
+  readonly text: string;
+}
+
 interface Peer {
   settings: PeerSettings;
   readonly links: Set<PeerLink>;
   /** The one session that is used; it has shown its HELLO. */
   live: PeerLink | undefined;
+  /** Since when there is a live one, or none. */
+  sinceMs: number;
+  /** Its system, or why there is no session. */
+  text: string;
   backoffMs: number;
   dialAtMs: number;
   /** Dials since the last session; every second one is made with the next key, if there is one. */
@@ -114,6 +128,8 @@ export class Peers {
       settings,
       links: new Set(),
       live: undefined,
+      sinceMs: options.clock.bootMs(),
+      text: "not connected yet",
       backoffMs: BACKOFF_MS.min,
       dialAtMs: this.#now(),
       dials: 0,
@@ -158,6 +174,12 @@ export class Peers {
     return [...this.#peers.values()].filter(({ live }) => live !== undefined).map(({ settings }) =>
       settings.name
     );
+  }
+
+  /** How things stand with a peer. */
+  acquaintance(name: string): Acquaintance {
+    const { live, sinceMs, text } = this.#peers.get(name)!;
+    return { protocol: "native", isConnected: live !== undefined, sinceMs, text };
   }
 
   /** Whether more data for this peer may be handed over. */
@@ -260,6 +282,7 @@ export class Peers {
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       this.#postpone(peer);
+      peer.text = error.message;
       this.#trouble(settings.name, error.message);
     }
   }
@@ -359,6 +382,7 @@ export class Peers {
     if (loser !== undefined) this.#replace(peer, loser, link);
     peer.live = link;
     peer.dials = 0;
+    [peer.sinceMs, peer.text] = [this.#now(), hello.os];
     this.options.log.state(`peer ${link.peer}: connected, ${hello.os}`);
     this.options.events.up(link.peer, hello, peer.settings.slaveOnly);
   }
@@ -376,6 +400,7 @@ export class Peers {
 
   #down(peer: Peer, reason: string): void {
     peer.live = undefined;
+    [peer.sinceMs, peer.text] = [this.#now(), reason];
     this.options.log.state(`peer ${peer.settings.name}: disconnected, ${reason}`);
     this.options.events.down(peer.settings.name);
   }
@@ -411,6 +436,7 @@ export class Peers {
     if (wasLive) peer.backoffMs = BACKOFF_MS.min;
     if (wasLive || link.dialled) this.#postpone(peer);
     if (wasLive) return this.#down(peer, reason);
+    if (peer.live === undefined) peer.text = reason;
     const isSpare = link.dialled && peer.live !== undefined ||
       [SPARE, REPLACED].some((why) => reason.endsWith(why));
     return link.connected && !isSpare ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);

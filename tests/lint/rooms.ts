@@ -21,6 +21,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
     ...["src/errors.ts", "src/ports.ts", "src/layout", "src/record", "src/config"],
     ...["src/pfkey", "src/xfrm", "src/link", "src/wire"],
   ],
+  "src/status": ["src/errors.ts", "src/ports.ts", "src/record"],
   "src/daemon": ["src"],
   "ffi": ["src/errors.ts", "src/ports.ts", "src/layout", "src/record"],
   "mod.ts": ["src"],

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
+import type { ControlCommand } from "../../../src/config/commands.ts";
 import { type Invocation, parseArguments } from "../../../src/config/arguments.ts";
 
 const run = (options: Partial<Invocation & { kind: "run" }> = {}): Invocation => ({
@@ -12,10 +13,20 @@ const run = (options: Partial<Invocation & { kind: "run" }> = {}): Invocation =>
 });
 const usage = (reason: string): Invocation => ({
   kind: "usage",
-  text:
-    `sasyncd: ${reason}\nusage: sasyncd [-dnv] [-c config-file]\n       sasyncd genkey\n       sasyncd handover | reload [-c config-file]\n`,
+  text: `sasyncd: ${reason}
+usage: sasyncd [-dnv] [-c config-file]
+       sasyncd genkey
+       sasyncd handover | reload | status | monitor [--json] [-c config-file]
+       sasyncd show sa | policy | peers [--json] [-c config-file]
+       sasyncd log verbose | brief [--json] [-c config-file]
+`,
   exitCode: 1,
 });
+
+const control = (
+  command: ControlCommand,
+  options: Partial<Invocation & { kind: "control" }> = {},
+): Invocation => ({ kind: "control", command, json: false, file: "/etc/sasyncd.conf", ...options });
 
 const ROWS: readonly (readonly [args: readonly string[], meaning: Invocation])[] = [
   [[], run()],
@@ -37,12 +48,26 @@ const ROWS: readonly (readonly [args: readonly string[], meaning: Invocation])[]
   [["-cc"], run({ file: "c" })],
   [["-v", "--"], run({ verbosity: 1 })],
   [["genkey"], { kind: "genkey" }],
-  [["handover"], { kind: "control", command: "handover", file: "/etc/sasyncd.conf" }],
-  [["handover", "-cf"], { kind: "control", command: "handover", file: "f" }],
+  [["handover"], control("handover")],
+  [["handover", "-cf"], control("handover", { file: "f" })],
   [["handover", "-c"], usage("option requires an argument -- c")],
-  [["handover", "-v"], usage("handover takes no option but -c")],
-  [["handover", "-n", "-c", "f"], usage("handover takes no option but -c")],
-  [["reload", "-c", "f"], { kind: "control", command: "reload", file: "f" }],
+  [["handover", "-v"], usage("handover takes no option but -c and --json")],
+  [["handover", "-n", "-c", "f"], usage("handover takes no option but -c and --json")],
+  [["status", "--json", "-c", "f"], control("status", { json: true, file: "f" })],
+  [["status", "-c", "f", "--json"], control("status", { json: true, file: "f" })],
+  [["status", "--jso"], usage("unknown option -- -")],
+  [["show", "sa"], control("show sa")],
+  [["show", "policy", "--json"], control("show policy", { json: true })],
+  [["show"], usage("show takes sa, policy or peers")],
+  [["show", "-c", "f", "sa"], usage("show takes sa, policy or peers")],
+  [["show", "sa", "policy"], usage("takes no operands")],
+  [["log", "verbose"], control("log verbose")],
+  [["log", "loud"], usage("log takes verbose or brief")],
+  [["monitor", "x"], usage("takes no operands")],
+  [["--json"], usage("unknown option -- -")],
+  [["-d", "--json"], usage("unknown option -- -")],
+  [["constructor"], usage("takes no operands")],
+  [["reload", "-c", "f"], control("reload", { file: "f" })],
   [["handover", "x"], usage("takes no operands")],
   [["-c", "f", "handover"], usage("takes no operands")],
   [["-c", "a", "-c", "b"], usage("option given twice -- c")],
