@@ -22,7 +22,7 @@ export interface Dealings {
 
 /** What a slave lacks of a takeover without loss. */
 export interface Outlook {
-  /** Its mirror is the followed master's. */
+  /** Its mirror is the followed master's, or was that of the last one to the end. */
   readonly synced: boolean;
   /** Changes that have not come to the own kernel yet. */
   readonly waiting: number;
@@ -52,7 +52,7 @@ export function dealingsOf(parts: NodeParts, peer: string, nowMs: number): Deali
 
 export function outlookOf({ follower, queue, settings }: NodeParts, nowMs: number): Outlook {
   return {
-    synced: follower.synced,
+    synced: follower.synced || follower.isLeftWhole,
     waiting: queue.size,
     stale: settings.canAdvance && follower.leases.areStale(nowMs),
   };

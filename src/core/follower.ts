@@ -66,6 +66,8 @@ export class Follower {
   #acked = 0;
   /** A complete snapshot of the followed master has been taken in. */
   synced = false;
+  /** Nobody is followed, and all that the last master had is here. */
+  isLeftWhole = false;
   /** How many changes have come from each peer, since the start. */
   readonly received = new Map<string, number>();
   /** When the last complete snapshot of a peer had come. */
@@ -102,6 +104,7 @@ export class Follower {
 
   /** Follows another master, or the same one anew: asks it for everything. undefined: nobody. */
   follow(peer: string | undefined): void {
+    this.isLeftWhole = peer === undefined && (this.synced || this.isLeftWhole);
     this.#master = peer;
     this.#began = false;
     this.#seen = undefined;

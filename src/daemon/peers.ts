@@ -128,7 +128,7 @@ export class Peers {
       settings,
       links: new Set(),
       live: undefined,
-      sinceMs: options.clock.bootMs(),
+      sinceMs: this.#now(),
       text: "not connected yet",
       backoffMs: BACKOFF_MS.min,
       dialAtMs: this.#now(),

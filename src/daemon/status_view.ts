@@ -1,6 +1,7 @@
 /** Gathers what this daemon tells of itself. Used by the control socket and the metrics, whenever somebody asks. */
 
-import type { Dealings, Node } from "../core/node.ts";
+import type { Dealings } from "../core/dealings.ts";
+import type { Node } from "../core/node.ts";
 import type { KernelIpsec } from "../ports.ts";
 import type { LossView, PeerView, RecordCounts, RefusalView, StatusView } from "../status/view.ts";
 import type { Acquaintance } from "./peers.ts";

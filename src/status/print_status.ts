@@ -33,14 +33,17 @@ export function printStatus(view: StatusView, paint: Paint): string[] {
 export function printPeers(peers: readonly PeerView[]): string[] {
   const rows = peers.map((peer) => [
     peer.address,
-    peer.protocol,
-    peer.connected ? "connected" : "down",
-    duration(peer.seconds),
+    `${peer.connected ? "up" : "down"} ${roughly(peer.seconds)}`,
     peer.role ?? "-",
-    peer.lagChanges === undefined ? "-" : `${peer.lagChanges} / ${peer.lagMs} ms`,
+    `${peer.lagChanges ?? "-"}`,
     `${total(peer.refused)}`,
   ]);
-  return table([["PEER", "PROTOCOL", "STATE", "FOR", "ROLE", "LAG", "REFUSED"], ...rows]);
+  return table([["PEER", "SESSION", "ROLE", "LAG", "REFUSED"], ...rows]);
+}
+
+/** The greatest unit alone. */
+function roughly(seconds: number): string {
+  return duration(seconds).split(" ").slice(0, 2).join(" ");
 }
 
 function roleOf({ role, acting, roleSeconds, roleReason }: StatusView): string {

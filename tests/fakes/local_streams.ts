@@ -6,13 +6,16 @@
 import { SyscallError } from "../../src/errors.ts";
 import type { ByteStream, Fd, Interest, LocalListener, Readiness, Received } from "../../src/ports.ts";
 
+/** Descriptors of their own for each listener and its clients. */
+let nextFd = 100;
+
 export class FakeLocalListener implements LocalListener {
-  readonly fd = 100;
+  readonly fd = nextFd += 100;
   readonly waiting: FakeLocalStream[] = [];
   /** Errno of every accept, while set. */
   errno: string | undefined;
   isOpen = true;
-  #nextFd = 101;
+  #nextFd = this.fd + 1;
 
   /** Somebody connects. */
   connect(): FakeLocalStream {

@@ -92,10 +92,10 @@ export class FakeNetwork {
   }
 
   /** Lets pollers wait for a descriptor that is none of the network's, a kernel socket say. */
-  attach(fd: Fd, isReadable: () => boolean): void {
+  attach(fd: Fd, isReadable: () => boolean, isWritable = () => false): void {
     this.#files.set(fd, {
       get state() {
-        return { canRead: isReadable(), canWrite: false, error: false };
+        return { canRead: isReadable(), canWrite: isWritable(), error: false };
       },
       arrivalsMs: [],
     });
