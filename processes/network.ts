@@ -35,6 +35,9 @@ import { MASTER, openKeeper, SLAVE } from "./keeper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
 import { openTracker } from "./tracker.ts";
 
+/** What `sasyncd log verbose` counts as: everything. */
+const VERBOSE = 3;
+
 /** How the operator wants it to run. */
 export interface RunOptions {
   /** In the foreground, logging to stderr. */
@@ -93,6 +96,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     }),
     control: controlListener,
     log,
+    adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
     os: Deno.build.os,
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

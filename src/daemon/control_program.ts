@@ -3,6 +3,7 @@
 import type { ControlCommand } from "../config/commands.ts";
 import { PeerError, SyscallError } from "../errors.ts";
 import type { ByteStream, Poller } from "../ports.ts";
+import { type MonitorEvent, printEvent } from "../status/event.ts";
 import { printPolicy, printSa } from "../status/print_records.ts";
 import { printPeers, printStatus } from "../status/print_status.ts";
 import type { PolicyView, SaView } from "../status/record_view.ts";
@@ -80,8 +81,14 @@ const PRINTERS: Readonly<Record<ControlCommand, (screen: Screen) => Printer>> = 
       end: () => printPeers(peers).forEach((line) => screen.print(line)),
     };
   },
-  "monitor": (screen) => printEach(screen, () => []),
+  "monitor": (screen) => printEach(screen, (data) => printNow(data as unknown as MonitorEvent)),
 };
+
+/** An event behind the time of day. */
+function printNow(event: MonitorEvent): string[] {
+  const text = printEvent(event);
+  return text === undefined ? [] : [`${new Date().toLocaleTimeString("en-GB")} ${text}`];
+}
 
 function printEach(screen: Screen, print: (data: JsonObject) => readonly string[]): Printer {
   return { take: (data) => print(data).forEach((line) => screen.print(line)) };

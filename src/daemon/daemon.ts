@@ -30,13 +30,14 @@ import { handoverCommand } from "./handover_command.ts";
 import { RenegotiationControl } from "./ike_renegotiation.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
+import { Monitor } from "./monitor.ts";
 import { openClassic } from "./open_classic.ts";
 import { Peers } from "./peers.ts";
 import { Preference } from "./preference.ts";
 import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
-import { showCommands } from "./show_commands.ts";
+import { logCommands, showCommands } from "./show_commands.ts";
 
 /** A line that comes again is only counted for this long. */
 const QUIET_MS = 60_000;
@@ -62,6 +63,8 @@ export interface DaemonPorts {
   /** The control socket; undefined: there is none. */
   readonly control?: LocalListener;
   readonly log: Log;
+  /** Has the log say more, or what it said at first. */
+  readonly adjustLog?: (loudness: "verbose" | "brief") => void;
   /** Name of the system, for HELLO. */
   readonly os: string;
 }
@@ -73,7 +76,9 @@ export interface DaemonPorts {
  * @throws {ConfigError} when what is configured cannot be had on this system.
  */
 export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPorts): Gateway {
-  const { clock, random, poller, log, kernel, guard, tracker, demoter } = ports;
+  const { clock, random, poller, kernel, guard, tracker, demoter } = ports;
+  const monitor = new Monitor(() => poller.wake());
+  const log = monitor.overhear(ports.log);
   const refusals = new RepeatLimit({ say: (text) => log.error(text), quietMs: QUIET_MS });
   const troubles = new RepeatLimit({ say: (text) => log.state(text), quietMs: QUIET_MS });
   const nodeId = random.bytes(16);
@@ -86,7 +91,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     renegotiatePerSecond: config.renegotiatePerSecond,
   });
   let hello = helloOf(nodeId, ports.os, resolved);
-  const classic = openClassic(config, resolved, node, { ...ports, refusals, troubles });
+  const classic = openClassic(config, resolved, node, { ...ports, log, refusals, troubles });
   const native = new Peers({
     transport: ports.transport,
     clock,
@@ -137,6 +142,8 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const commands: Record<string, ControlCommand> = {
     handover,
     ...showCommands({ node, kernel, peers: allPeers }),
+    ...logCommands(ports.adjustLog ?? (() => {})),
+    monitor: () => monitor.listen(),
   };
   if (reload !== undefined) commands.reload = reload.command();
   const listener = ports.control;
@@ -156,6 +163,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     ike,
     control,
     reload,
+    monitor,
   });
 }
 

@@ -24,6 +24,7 @@ import type { AllPeers } from "./all_peers.ts";
 import type { ControlServer } from "./control_server.ts";
 import type { IkeOrders } from "./ike_orders.ts";
 
+import type { Monitor } from "./monitor.ts";
 import type { Preference } from "./preference.ts";
 import type { Reload } from "./reload.ts";
 import type { RoleWatch } from "./role_watch.ts";
@@ -66,6 +67,7 @@ export interface GatewayOptions {
   readonly ike: IkeOrders;
   /** undefined: nobody can ask for anything. */
   readonly control: ControlServer | undefined;
+  readonly monitor: Monitor;
   /** undefined: the configuration is read once. */
   readonly reload: Reload | undefined;
 }
@@ -131,7 +133,7 @@ export class Gateway {
 
   /** One turn: everything that is ready is done at once, within bounds. */
   turn(ready: ReadonlyMap<number, Readiness>): void {
-    const { node, peers, clock, repeats, troubles } = this.options;
+    const { node, peers, clock, repeats, troubles, monitor } = this.options;
     this.options.reload?.tick();
     this.#track(ready);
     this.#readKernel();
@@ -146,6 +148,7 @@ export class Gateway {
     for (const peer of peers.live()) this.#sendData(peer);
     repeats.flush(clock.bootMs());
     troubles.flush(clock.bootMs());
+    monitor.look({ node, peers });
   }
 
   #interests(): Interest[] {
@@ -199,6 +202,7 @@ export class Gateway {
     const nowMs = clock.bootMs();
     const events = kernel.readEvents(EVENTS_PER_TURN);
     for (const event of events) node.kernelEvent(event, nowMs);
+    this.options.monitor.saw(events);
     this.#moreEvents = events.length >= EVENTS_PER_TURN;
   }
 
@@ -250,6 +254,7 @@ export class Gateway {
       results = kernel.apply(changes);
     });
     node.applied(results);
+    if (results !== undefined) this.options.monitor.changed(changes, results);
     if (isWell) return true;
     this.#applyAtMs = clock.bootMs() + RETRY_MS;
     node.kernelEvent({ kind: "resync", reason: "changes have failed" }, clock.bootMs());

@@ -1,4 +1,4 @@
-/** `sasyncd status` and `sasyncd show` on the control socket: the figures, and the records without their keys. */
+/** `sasyncd status`, `show` and `log` on the control socket: the figures, and the records without their keys. */
 
 import { type Inventory, UNKNOWN_CONTENT } from "../core/inventory.ts";
 import { type Mirror, recordOf } from "../core/mirror.ts";
@@ -20,6 +20,15 @@ export function showCommands(informants: Informants): Record<string, ControlComm
     "show sa": () => new RecordsTask("sa", mirror, inventory),
     "show policy": () => new RecordsTask("policy", mirror, inventory),
   };
+}
+
+/** How much is logged from now on; `brief` is what the daemon was started with. */
+export function logCommands(adjust: (loudness: "verbose" | "brief") => void): Record<string, ControlCommand> {
+  const command = (loudness: "verbose" | "brief"): ControlCommand => () => {
+    adjust(loudness);
+    return said([]);
+  };
+  return { "log verbose": command("verbose"), "log brief": command("brief") };
 }
 
 /** A command that is done at once. */

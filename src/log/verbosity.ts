@@ -25,12 +25,20 @@ export interface Log {
 /** The level of the logger at each verbosity; the last one goes for all above. */
 const LEVELS: readonly [LevelName, ...LevelName[]] = ["WARN", "INFO", "DEBUG"];
 
+/** A log that can be made to say more or less. */
+export interface AdjustableLog extends Log {
+  /** `verbosity` as in openLog. */
+  adjust(verbosity: number): void;
+}
+
 /** Sends the log of the whole process to `handler`. `verbosity` counts the `-v`. */
-export function openLog(handler: BaseHandler, verbosity: number): Log {
-  const level = LEVELS[Math.min(verbosity, LEVELS.length - 1)] ?? LEVELS[0];
-  setup({ handlers: { out: handler }, loggers: { default: { level, handlers: ["out"] } } });
-  const logger = getLogger();
+export function openLog(handler: BaseHandler, verbosity: number): AdjustableLog {
+  let logger = makeLogger(handler, verbosity);
   return {
+    adjust(other) {
+      verbosity = other;
+      logger = makeLogger(handler, verbosity);
+    },
     error: (message) => void logger.error(() => textOf(message)),
     notice: (message) => void logger.warn(() => textOf(message)),
     state: (message) => void logger.info(() => textOf(message)),
@@ -39,6 +47,12 @@ export function openLog(handler: BaseHandler, verbosity: number): Log {
       if (verbosity >= 3) logger.debug(() => textOf(message));
     },
   };
+}
+
+function makeLogger(handler: BaseHandler, verbosity: number): ReturnType<typeof getLogger> {
+  const level = LEVELS[Math.min(verbosity, LEVELS.length - 1)] ?? LEVELS[0];
+  setup({ handlers: { out: handler }, loggers: { default: { level, handlers: ["out"] } } });
+  return getLogger();
 }
 
 /** A log that says nothing. */

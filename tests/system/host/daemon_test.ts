@@ -248,8 +248,8 @@ test("sasyncd leaves alone what is no socket in the place of its control socket"
 test("sasyncd handover is refused by name, and by nobody", async (place) => {
   const master = configure(place, "master");
   const absent = await execute(EXECUTABLE, "handover", "-c", master);
-  assertEquals(absent.code, 1);
-  assertMatch(absent.stderr, /connect to ".*master.control": ENOENT/);
+  assertEquals(absent.code, 2);
+  assertMatch(absent.stderr, /handover: no daemon answers: .*connect to ".*master.control": ENOENT/);
   const daemons = [new Daemon(master), new Daemon(configure(place, "slave"))];
   for (const daemon of daemons) await daemon.waitFor(/started/);
   const locked = await execute(EXECUTABLE, "handover", "-c", master);
@@ -261,6 +261,38 @@ test("sasyncd handover is refused by name, and by nobody", async (place) => {
   const slave = await execute(EXECUTABLE, "handover", "-c", `${place.folder}/slave.conf`);
   assertEquals(slave.stderr, "sasyncd: handover: this node is not master but SLAVE\n");
   for (const daemon of daemons) assertEquals((await daemon.end("SIGTERM")).code, 0);
+});
+
+test("sasyncd status, show, log and monitor tell of the daemon that runs", async (place) => {
+  const files = { master: configure(place, "master"), slave: configure(place, "slave") };
+  const daemons = { master: new Daemon(files.master), slave: new Daemon(files.slave) };
+  await daemons.slave.waitFor(/synchronised with/);
+  const ask = (role: "master" | "slave", ...words: string[]) =>
+    execute(EXECUTABLE, ...words, "-c", files[role]);
+  const { code, stdout, stderr } = await ask("slave", "status");
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /^role +SLAVE for .*: mode slave\nepoch +1\nfollowing +127.0.0.1, synchronised\n/);
+  assert(stdout.split("\n").every((line) => line.length <= 80));
+  const view = JSON.parse((await ask("master", "status", "--json")).stdout);
+  assertEquals([view.role, view.peers[0].role, view.peers[0].lagChanges], ["MASTER", "SLAVE", 0]);
+  assertMatch((await ask("master", "show", "peers")).stdout, /^PEER .*\n127\.0\.0\.2 +up .* SLAVE +0 +0\n$/);
+  assertEquals(await ask("slave", "show", "sa"), { code: 0, stdout: "", stderr: "" });
+  assertEquals((await ask("slave", "log", "brief")).stdout, "log brief: done\n");
+  const monitor = new Deno.Command(EXECUTABLE, {
+    args: ["monitor", "--json", "-c", files.slave],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const reader = monitor.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const begin = await reader.read();
+  assertMatch(`${begin.value}`, /"event":"role","role":"SLAVE"/);
+  assertEquals((await daemons.slave.end("SIGTERM")).code, 0);
+  await reader.cancel();
+  assertEquals((await monitor.status).code, 2);
+  await monitor.stderr.cancel();
+  assertEquals((await ask("slave", "status")).code, 2);
+  assertEquals((await daemons.master.end("SIGTERM")).code, 0);
 });
 
 test("sasyncd goes to the background when it is ready", async (place) => {

@@ -28,6 +28,18 @@ for (const [verbosity, appear] of ROWS) {
   });
 }
 
+Deno.test("openLog() says more and less when it is adjusted", () => {
+  const lines: string[] = [];
+  const log = openLog(new StderrHandler((line) => lines.push(line.trimEnd())), 0);
+  for (const verbosity of [0, 3, 1]) {
+    log.adjust(verbosity);
+    for (const method of METHODS) log[method](`${method} ${verbosity}`);
+  }
+  const shown = (verbosity: number, appear: number) =>
+    METHODS.slice(0, appear).map((method) => `${method} ${verbosity}`);
+  assertEquals(lines, [...shown(0, 2), ...shown(3, 5), ...shown(1, 3)]);
+});
+
 Deno.test("SILENT_LOG makes no message", () => {
   const log: Log = SILENT_LOG;
   for (const method of METHODS) {
