@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Config } from "../../../src/config/config.ts";
 import { formatAddress } from "../../../src/record/address.ts";
+import { EXECUTABLE, execute } from "./daemon.ts";
 import { HEX_KEY, mistakesOf, parseWith } from "../../fakes/config.ts";
 
 const KEY_FILES = { "/etc/sasyncd.key": `${HEX_KEY}\n` };
@@ -57,9 +58,45 @@ Deno.test("conf/sasyncd-openbsd.conf parses once it has a key, and not before", 
     name: "carp0",
     address: undefined,
     peers: ["192.0.2.2"],
-    shared: 0,
+    shared: 1,
     control: "isakmpd",
   });
+});
+
+for (const name of ["sasyncd.conf", "sasyncd-ucarp.conf", "sasyncd-three.conf", "sasyncd.toml"]) {
+  Deno.test(`sasyncd -n accepts conf/${name}, and it shares what it names`, async () => {
+    const folder = Deno.makeTempDirSync();
+    try {
+      const text = readExample(name).replaceAll("/etc/sasyncd.key", `${folder}/key`);
+      const mode = 0o600;
+      Deno.writeTextFileSync(`${folder}/key`, `${HEX_KEY}\n`, { mode });
+      Deno.writeTextFileSync(`${folder}/${name}`, text, { mode });
+      const { code, stdout, stderr } = await execute(EXECUTABLE, "-n", "-c", `${folder}/${name}`);
+      assertEquals([code, stderr], [0, ""]);
+      assertMatch(stdout, /^shared 203\.0\.113\.1/m);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+Deno.test({
+  name: "keepalived accepts conf/keepalived.conf",
+  ignore: Deno.env.get("CI") !== "true" && Deno.uid() !== 0,
+  async fn() {
+    const file = new URL("../../../conf/keepalived.conf", import.meta.url).pathname;
+    const { code, stderr } = await execute("keepalived", "-t", "-l", "-f", file);
+    assertEquals(code, 0, stderr);
+  },
+});
+
+Deno.test("conf/keepalived.conf names the file and the address of conf/sasyncd.conf, with a weight of 1", () => {
+  const [vrrp, sasyncd] = [readExample("keepalived.conf"), readExample("sasyncd.conf")];
+  const [, file] = /^demote file (\S+)/m.exec(sasyncd)!;
+  const [, address] = /^interface eth0 address (\S+)/m.exec(sasyncd)!;
+  assertMatch(vrrp, new RegExp(`^\\tfile ${file}$`, "m"));
+  assertMatch(vrrp, new RegExp(`^\\t\\t${address}/24$`, "m"));
+  assertMatch(vrrp, /^\t\tsasyncd weight 1$/m);
 });
 
 Deno.test("conf/sasyncd.service leaves out what the runtime does not survive", () => {
