@@ -6,6 +6,7 @@
 # make deb     a Debian package in dist/
 # make dist    the executable and its SHA-256 sum in dist/; TARGET=aarch64-unknown-linux-gnu for the other processor
 # make soak    MINUTES=10 of new keys, killed daemons and cut links, SEED= as before
+# make fuzz    MINUTES=10 of damaged input for everything that takes bytes, SEED= as before
 # Each does its own set-up first; DENO= names a Deno to use instead of one fetched into .tools/.
 
 TASK = .ci/deno task --quiet
@@ -43,6 +44,9 @@ demo bench: lab
 
 soak: lab
 	$(TASK) $@ $(MINUTES) $(SEED)
+
+fuzz:
+	.ci/deno run -A tests/fuzz/run.ts $(MINUTES) $(SEED)
 
 # What make has built before is installed, so that root need not build.
 install:
@@ -82,4 +86,4 @@ lab:
 clean:
 	rm -rf sasyncd dist coverage .tools
 
-.PHONY: all setup test check unit system demo bench soak install uninstall deb dist lab clean
+.PHONY: all setup test check unit system demo bench soak fuzz install uninstall deb dist lab clean
