@@ -21,6 +21,8 @@ import { type Sa, type SaIdentity, saKey, saTriple } from "../record/sa.ts";
 /** Records that one part of a dump holds. */
 const DUMP_PART = 256;
 
+const OK: KernelResult = { ok: true };
+
 /** An SA, and when it came in with its counters. */
 interface Stored {
   readonly sa: Sa;
@@ -145,20 +147,24 @@ export class MemoryKernel implements KernelIpsec {
   }
 
   #putSa(sa: Sa): KernelResult {
+    const key = saKey(sa);
     const found = this.#find(sa);
-    if (found !== undefined && saKey(found) !== saKey(sa)) {
+    if (found !== undefined && saKey(found) !== key) {
       return { ok: false, reason: "EEXIST: an SA with a mark that matches is there" };
     }
     if (found !== undefined) this.#removeSa(found);
-    this.#sas.set(saKey(sa), { sa, atMs: this.clock.bootMs() });
-    this.#triples.set(saTriple(sa), [...this.#triples.get(saTriple(sa)) ?? [], sa]);
-    return { ok: true };
+    this.#sas.set(key, { sa, atMs: this.clock.bootMs() });
+    const triple = saTriple(sa);
+    const others = this.#triples.get(triple);
+    if (others === undefined) this.#triples.set(triple, [sa]);
+    else others.push(sa);
+    return OK;
   }
 
   #putPolicy(policy: Policy): KernelResult {
     this.#deletePolicy(policy);
     this.#policies.set(policyKey(policy), policy);
-    return { ok: true };
+    return OK;
   }
 
   /** The newest SA whose mark matches, as __xfrm_state_lookup finds it. */
@@ -170,7 +176,7 @@ export class MemoryKernel implements KernelIpsec {
   #deleteSa(id: SaIdentity): KernelResult {
     const found = this.#find(id);
     if (found !== undefined) this.#removeSa(found);
-    return { ok: true };
+    return OK;
   }
 
   #advance({ id, progress }: Advance): KernelResult {
@@ -178,7 +184,7 @@ export class MemoryKernel implements KernelIpsec {
     if (found === undefined || saKey(found) !== saKey(id)) return { ok: false, reason: "ESRCH: no such SA" };
     const counters = { ...found.counters, ...furthest(found.counters, progress) };
     this.#replaceSa(found, { ...found, counters });
-    return { ok: true };
+    return OK;
   }
 
   /** The same SA with other counters: it keeps its place and its age. */
@@ -198,7 +204,7 @@ export class MemoryKernel implements KernelIpsec {
 
   #deletePolicy(id: PolicyIdentity): KernelResult {
     this.#policies.delete(policyKey(id));
-    return { ok: true };
+    return OK;
   }
 
   #holds(record: IpsecRecord): boolean {

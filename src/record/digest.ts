@@ -3,6 +3,7 @@
  * They tell accidents, not forgeries: who could forge has the key. SHA-256 took a third of a slave's time.
  */
 
+import { Slab } from "../layout/slab.ts";
 import { Writer } from "../layout/writer.ts";
 
 /** Bytes of a digest. */
@@ -24,6 +25,7 @@ export function digestOf(content: Uint8Array, rank: number): Uint8Array {
 
 /** Records are hashed one after the other. */
 const scratch = new Writer("big", 1024);
+const slab = new Slab();
 
 /** MurmurHash3_x86_128 with seed 0: its four words, each big-endian. */
 export function murmur128(data: Uint8Array): Uint8Array {
@@ -64,7 +66,7 @@ function finish(word: number): number {
 }
 
 function bytesOf(words: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(DIGEST_BYTES);
-  for (let i = 0; i < DIGEST_BYTES; i++) bytes[i] = words[i >> 2]! >>> (24 - (i & 3) * 8);
-  return bytes;
+  scratch.clear();
+  for (const word of words) scratch.u32be(word >>> 0);
+  return slab.copy(scratch.viewFrom(0));
 }
