@@ -13,10 +13,11 @@ import type {
   KernelResult,
   Takeover,
 } from "../ports.ts";
+import { equalBytes } from "../record/address.ts";
 import { type Policy, type PolicyIdentity, policyKey } from "../record/policy.ts";
-import { furthest } from "../record/progress.ts";
+import { furthest, type Progress } from "../record/progress.ts";
 import type { IpsecRecord } from "../record/record.ts";
-import { type Sa, type SaIdentity, saKey, saTriple } from "../record/sa.ts";
+import type { Sa, SaIdentity } from "../record/sa.ts";
 
 /** Records that one part of a dump holds. */
 const DUMP_PART = 256;
@@ -25,18 +26,19 @@ const OK: KernelResult = { ok: true };
 
 /** An SA, and when it came in with its counters. */
 interface Stored {
-  readonly sa: Sa;
+  sa: Sa;
   readonly atMs: number;
 }
 
 export class MemoryKernel implements KernelIpsec {
   readonly name = "memory";
   readonly fd: Fd | undefined = undefined;
+  /** Oldest first. */
+  readonly #sas = new Set<Stored>();
+  /** The same by SPI, which few share: a string for each lookup would be dearer than all the rest. */
+  readonly #bySpi = new Map<number, Stored[]>();
   /** By key, oldest first. */
-  readonly #sas = new Map<string, Stored>();
   readonly #policies = new Map<string, Policy>();
-  /** What a lookup finds before marks decide, oldest first. */
-  readonly #triples = new Map<string, Sa[]>();
   #events: KernelEvent[] = [];
   #dump: { readonly records: IpsecRecord[]; seen: number } | undefined;
 
@@ -78,7 +80,7 @@ export class MemoryKernel implements KernelIpsec {
   /** All records as they are now, oldest first, SAs before policies. */
   records(): IpsecRecord[] {
     return [
-      ...Array.from(this.#sas.values(), (stored): IpsecRecord => ({ kind: "sa", sa: this.#aged(stored) })),
+      ...Array.from(this.#sas, (stored): IpsecRecord => ({ kind: "sa", sa: this.#aged(stored) })),
       ...Array.from(this.#policies.values(), (policy): IpsecRecord => ({ kind: "policy", policy })),
     ];
   }
@@ -101,7 +103,7 @@ export class MemoryKernel implements KernelIpsec {
   traffic(id: SaIdentity, sent: bigint, received: bigint): void {
     const found = this.#find(id);
     if (found === undefined) return;
-    const { oseq, seq, bytes, packets, bitmap } = found.counters;
+    const { oseq, seq, bytes, packets, bitmap } = found.sa.counters;
     const progress = {
       oseq: oseq + sent,
       seq: seq + received,
@@ -109,8 +111,8 @@ export class MemoryKernel implements KernelIpsec {
       bytes: bytes + 100n * (sent + received),
       packets: packets + sent + received,
     };
-    this.#replaceSa(found, { ...found, counters: { ...found.counters, ...progress } });
-    this.#events.push({ kind: "progress", id: found, progress });
+    move(found, progress);
+    this.#events.push({ kind: "progress", id: found.sa, progress });
   }
 
   /** An SA reaches its hard limit. */
@@ -121,8 +123,8 @@ export class MemoryKernel implements KernelIpsec {
 
   /** `ip xfrm state flush`; 0: every protocol. */
   flushSas(protocol: number): void {
-    for (const { sa } of [...this.#sas.values()]) {
-      if (protocol === 0 || sa.protocol === protocol) this.#removeSa(sa);
+    for (const stored of [...this.#sas]) {
+      if (protocol === 0 || stored.sa.protocol === protocol) this.#removeSa(stored);
     }
     this.#events.push({ kind: "sa-flush", protocol });
   }
@@ -147,17 +149,18 @@ export class MemoryKernel implements KernelIpsec {
   }
 
   #putSa(sa: Sa): KernelResult {
-    const key = saKey(sa);
     const found = this.#find(sa);
-    if (found !== undefined && saKey(found) !== key) {
-      return { ok: false, reason: "EEXIST: an SA with a mark that matches is there" };
+    if (found !== undefined) {
+      if (!isSame(found.sa, sa)) {
+        return { ok: false, reason: "EEXIST: an SA with a mark that matches is there" };
+      }
+      this.#removeSa(found);
     }
-    if (found !== undefined) this.#removeSa(found);
-    this.#sas.set(key, { sa, atMs: this.clock.bootMs() });
-    const triple = saTriple(sa);
-    const others = this.#triples.get(triple);
-    if (others === undefined) this.#triples.set(triple, [sa]);
-    else others.push(sa);
+    const stored = { sa, atMs: this.clock.bootMs() };
+    this.#sas.add(stored);
+    const others = this.#bySpi.get(sa.spi);
+    if (others === undefined) this.#bySpi.set(sa.spi, [stored]);
+    else others.push(stored);
     return OK;
   }
 
@@ -168,9 +171,11 @@ export class MemoryKernel implements KernelIpsec {
   }
 
   /** The newest SA whose mark matches, as __xfrm_state_lookup finds it. */
-  #find(id: SaIdentity): Sa | undefined {
+  #find(id: SaIdentity): Stored | undefined {
     const mark = id.mark.value & id.mark.mask;
-    return this.#triples.get(saTriple(id))?.findLast((sa) => (mark & sa.mark.mask) === sa.mark.value);
+    return this.#bySpi.get(id.spi)?.findLast(({ sa }) =>
+      (mark & sa.mark.mask) === sa.mark.value && sa.protocol === id.protocol && equalBytes(sa.dst, id.dst)
+    );
   }
 
   #deleteSa(id: SaIdentity): KernelResult {
@@ -181,25 +186,17 @@ export class MemoryKernel implements KernelIpsec {
 
   #advance({ id, progress }: Advance): KernelResult {
     const found = this.#find(id);
-    if (found === undefined || saKey(found) !== saKey(id)) return { ok: false, reason: "ESRCH: no such SA" };
-    const counters = { ...found.counters, ...furthest(found.counters, progress) };
-    this.#replaceSa(found, { ...found, counters });
+    if (found === undefined || !isSame(found.sa, id)) return { ok: false, reason: "ESRCH: no such SA" };
+    move(found, furthest(found.sa.counters, progress));
     return OK;
   }
 
-  /** The same SA with other counters: it keeps its place and its age. */
-  #replaceSa(before: Sa, sa: Sa): void {
-    const { atMs } = this.#sas.get(saKey(sa))!;
-    this.#sas.set(saKey(sa), { sa, atMs });
-    const triple = saTriple(sa);
-    this.#triples.set(triple, this.#triples.get(triple)!.map((other) => other === before ? sa : other));
-  }
-
-  #removeSa(sa: Sa): void {
-    this.#sas.delete(saKey(sa));
-    const rest = this.#triples.get(saTriple(sa))?.filter((other) => other !== sa) ?? [];
-    if (rest.length > 0) this.#triples.set(saTriple(sa), rest);
-    else this.#triples.delete(saTriple(sa));
+  #removeSa(stored: Stored): void {
+    const { spi } = stored.sa;
+    this.#sas.delete(stored);
+    const rest = this.#bySpi.get(spi)!.filter((other) => other !== stored);
+    if (rest.length > 0) this.#bySpi.set(spi, rest);
+    else this.#bySpi.delete(spi);
   }
 
   #deletePolicy(id: PolicyIdentity): KernelResult {
@@ -208,9 +205,9 @@ export class MemoryKernel implements KernelIpsec {
   }
 
   #holds(record: IpsecRecord): boolean {
-    return record.kind === "policy"
-      ? this.#policies.has(policyKey(record.policy))
-      : this.#sas.has(saKey(record.sa));
+    if (record.kind === "policy") return this.#policies.has(policyKey(record.policy));
+    const found = this.#find(record.sa);
+    return found !== undefined && isSame(found.sa, record.sa);
   }
 
   #aged({ sa, atMs }: Stored): Sa {
@@ -225,4 +222,14 @@ export class MemoryKernel implements KernelIpsec {
       },
     };
   }
+}
+
+/** Whether two SAs of one destination, protocol and SPI are the same. */
+function isSame(a: SaIdentity, b: SaIdentity): boolean {
+  return a.mark.value === b.mark.value && a.mark.mask === b.mark.mask && a.rdomain === b.rdomain;
+}
+
+/** The same SA with other counters: it keeps its place and its age. */
+function move(stored: Stored, progress: Progress): void {
+  stored.sa = { ...stored.sa, counters: { ...stored.sa.counters, ...progress } };
 }
