@@ -63,6 +63,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   const transport = new FfiTransport(libc);
   const listening = new Listeners(transport, log);
   const listeners = listening.set(resolved.listening);
+  const metrics = config.metrics && transport.listen(config.metrics);
   const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
   const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
@@ -96,6 +97,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     }),
     control: controlListener,
     log,
+    metrics,
     adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
     os: Deno.build.os,
   });

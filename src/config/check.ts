@@ -23,11 +23,13 @@ import {
 import {
   type Config,
   DEFAULT_DEMOTE_WEIGHT,
+  DEFAULT_METRICS_PORT,
   DEFAULT_PORT,
   DEFAULT_VICI_SOCKET,
   type DemoteFile,
   type IkeChoice,
   type ListenStatement,
+  type MetricsAddress,
   type PeerStatement,
   type PfkeyAssumptions,
   type Protocol,
@@ -103,6 +105,7 @@ function makeConfig(file: string, context: Context): Config {
     shared: checkPrefixes(context, "shared"),
     exclude: checkPrefixes(context, "exclude"),
     demoteFile: checkDemote(context),
+    metrics: checkMetrics(context),
   };
   if (mode.mode === undefined && settingsOf(context, "interface").length === 0) {
     context.report(0, "interface is missing (only mode master or mode slave goes without)");
@@ -153,6 +156,17 @@ function checkDemote(context: Context): DemoteFile | undefined {
   const { line, path, weight } = setting;
   accept(context, line, "demote", demotePathProblem(path), demoteWeightProblem(weight));
   return { path, weight: weight === undefined ? DEFAULT_DEMOTE_WEIGHT : Number(weight) };
+}
+
+function checkMetrics(context: Context): MetricsAddress | undefined {
+  const setting = single(context, "metrics");
+  if (setting === undefined) return undefined;
+  const { line, address: word, port } = setting;
+  const address = parseAddress(word);
+  const problem = address === undefined ? `${quoteWord(word)} is not an address` : undefined;
+  accept(context, line, "metrics", problem, portProblem(port));
+  if (address === undefined) return undefined;
+  return { address, port: port === undefined ? DEFAULT_METRICS_PORT : Number(port) };
 }
 
 function checkWord<T extends string>(

@@ -65,6 +65,15 @@ export interface DemoteFile {
 /** What `demote file` lifts the priority by where no weight is given. */
 export const DEFAULT_DEMOTE_WEIGHT = 100;
 
+/** `metrics listen on`: where figures can be fetched over HTTP. */
+export interface MetricsAddress {
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** The port of `metrics listen on` where none is given. */
+export const DEFAULT_METRICS_PORT = 9752;
+
 /** How to read what Linux's PF_KEY does not tell: the statements `pfkey assume-…`. */
 export interface PfkeyAssumptions {
   /** Bits of the ICV of HMAC-SHA-256. */
@@ -104,4 +113,6 @@ export interface Config {
   readonly shared: readonly Prefix[];
   readonly exclude: readonly Prefix[];
   readonly demoteFile: DemoteFile | undefined;
+  /** undefined: nowhere. */
+  readonly metrics: MetricsAddress | undefined;
 }

@@ -30,6 +30,7 @@ export function printConfig(config: Config): string {
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),
     ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
     ...printDemote(config),
+    ...printMetrics(config),
   ];
   return lines.join("\n") + "\n";
 }
@@ -43,6 +44,12 @@ function printInterface({ interface: name, virtualAddress }: Config): string[] {
 
 function printDemote({ demoteFile }: Config): string[] {
   return demoteFile === undefined ? [] : [`demote file ${demoteFile.path} weight ${demoteFile.weight}`];
+}
+
+function printMetrics({ metrics }: Config): string[] {
+  return metrics === undefined
+    ? []
+    : [`metrics listen on ${formatAddress(metrics.address)} port ${metrics.port}`];
 }
 
 function printControl(control: IkeChoice): string {

@@ -36,6 +36,7 @@ type Statement =
     readonly command: string | undefined;
   }
   | { readonly kind: "pfkey"; readonly assumption: string; readonly value: string | undefined }
+  | { readonly kind: "metrics"; readonly address: string; readonly port: string | undefined }
   | { readonly kind: "demote"; readonly path: string; readonly weight: string | undefined }
   | {
     readonly kind: "listen";

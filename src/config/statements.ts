@@ -31,6 +31,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   pfkey: { options: ["assume-truncation", "assume-no-esn"], parse: parsePfkey },
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
+  metrics: { options: ["listen", "port"], parse: parseMetrics },
   demote: { options: ["file", "weight"], parse: parseDemote },
 };
 
@@ -63,6 +64,13 @@ function parseDemote(cursor: Cursor, line: number): Setting {
   const path = cursor.operand("the path of the file");
   const weight = cursor.option("weight") === undefined ? undefined : cursor.operand("the weight");
   return { kind: "demote", line, path, weight };
+}
+
+function parseMetrics(cursor: Cursor, line: number): Setting {
+  for (const word of ["listen", "on"]) {
+    if (cursor.option(word) === undefined) throw new StatementError(`"${word}" is missing`);
+  }
+  return { kind: "metrics", line, address: cursor.operand("an address"), port: parsePort(cursor) };
 }
 
 function parseListen(cursor: Cursor, line: number): Setting {

@@ -65,6 +65,7 @@ class TomlReader implements ParsedSettings {
       shared: (value, path) => this.#list(value, path, this.#word("shared")),
       exclude: (value, path) => this.#list(value, path, this.#word("exclude")),
       demote: (value, path) => this.#demote(value, path),
+      metrics: (value, path) => this.#metrics(value, path),
     });
   }
 
@@ -107,6 +108,17 @@ class TomlReader implements ParsedSettings {
       assumption: "assume-truncation",
       value: given.assume_truncation,
     });
+  }
+
+  /** `metrics` is an address, or a table: `metrics = { on = "127.0.0.1", port = 9752 }`. */
+  #metrics(value: unknown, path: string): void {
+    const given = typeof value === "string"
+      ? { on: value }
+      : this.#fields(value, path, { on: "string", port: "integer" });
+    if (given === undefined) return;
+    const { on: address, port }: { on?: string; port?: string } = given;
+    if (address === undefined) this.#report(path, "on is missing");
+    else this.settings.push({ kind: "metrics", line: this.#lineOf(path), address, port });
   }
 
   #demote(value: unknown, path: string): void {

@@ -20,6 +20,7 @@ import type {
   RoleTracker,
   Transport,
 } from "../ports.ts";
+import { METRICS_CONTENT_TYPE, printMetrics } from "../status/metrics.ts";
 import { equalBytes } from "../record/address.ts";
 import { MAX_ADDRESSES } from "../wire/native/catalog.ts";
 import { type Hello, REVISION } from "../wire/native/message.ts";
@@ -30,6 +31,7 @@ import { handoverCommand } from "./handover_command.ts";
 import { RenegotiationControl } from "./ike_renegotiation.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
+import { MetricsServer } from "./metrics_server.ts";
 import { Monitor } from "./monitor.ts";
 import { openClassic } from "./open_classic.ts";
 import { Peers } from "./peers.ts";
@@ -38,6 +40,7 @@ import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
 import { logCommands, showCommands } from "./show_commands.ts";
+import { statusOf } from "./status_view.ts";
 
 /** A line that comes again is only counted for this long. */
 const QUIET_MS = 60_000;
@@ -62,6 +65,8 @@ export interface DaemonPorts {
   readonly doors?: LocalDoors;
   /** The control socket; undefined: there is none. */
   readonly control?: LocalListener;
+  /** Where figures are asked for; undefined: nowhere. */
+  readonly metrics?: Listener;
   readonly log: Log;
   /** Has the log say more, or what it said at first. */
   readonly adjustLog?: (loudness: "verbose" | "brief") => void;
@@ -139,15 +144,24 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   });
   const isLocked = () => (reload?.current.config ?? config).mode === "master";
   const handover = handoverCommand({ node, isLocked, canDemote });
+  const informants = { node, kernel, peers: allPeers };
   const commands: Record<string, ControlCommand> = {
     handover,
-    ...showCommands({ node, kernel, peers: allPeers }),
+    ...showCommands(informants),
     ...logCommands(ports.adjustLog ?? (() => {})),
     monitor: () => monitor.listen(),
   };
   if (reload !== undefined) commands.reload = reload.command();
   const listener = ports.control;
   const control = listener === undefined ? undefined : new ControlServer({ listener, clock, commands });
+  const metrics = ports.metrics === undefined ? undefined : new MetricsServer({
+    listener: ports.metrics,
+    clock,
+    page: {
+      contentType: METRICS_CONTENT_TYPE,
+      print: () => printMetrics(statusOf(informants, clock.bootMs())),
+    },
+  });
   return new Gateway({
     node,
     kernel,
@@ -164,6 +178,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     control,
     reload,
     monitor,
+    metrics,
   });
 }
 

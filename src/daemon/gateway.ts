@@ -24,6 +24,7 @@ import type { AllPeers } from "./all_peers.ts";
 import type { ControlServer } from "./control_server.ts";
 import type { IkeOrders } from "./ike_orders.ts";
 
+import type { MetricsServer } from "./metrics_server.ts";
 import type { Monitor } from "./monitor.ts";
 import type { Preference } from "./preference.ts";
 import type { Reload } from "./reload.ts";
@@ -68,6 +69,8 @@ export interface GatewayOptions {
   /** undefined: nobody can ask for anything. */
   readonly control: ControlServer | undefined;
   readonly monitor: Monitor;
+  /** undefined: none are to be had. */
+  readonly metrics: MetricsServer | undefined;
   /** undefined: the configuration is read once. */
   readonly reload: Reload | undefined;
 }
@@ -114,6 +117,7 @@ export class Gateway {
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
     this.options.control?.close();
+    this.options.metrics?.close();
     peers.stop(this.#stopReason);
     this.#survive("take the guard away", () => this.options.guard.set([]));
     this.#survive("leave the demotion behind", () => this.options.preference?.leave());
@@ -142,7 +146,9 @@ export class Gateway {
     this.#apply();
     node.tick(clock.bootMs());
     const controlMs = this.options.control?.tick(ready) ?? Infinity;
-    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready), controlMs);
+    const metricsMs = this.options.metrics?.tick(ready) ?? Infinity;
+    const asked = Math.min(controlMs, metricsMs);
+    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready), asked);
     this.#perform(node.takeEffects());
     this.#demote();
     for (const peer of peers.live()) this.#sendData(peer);
@@ -152,9 +158,9 @@ export class Gateway {
   }
 
   #interests(): Interest[] {
-    const { kernel, peers, roles, ike, control } = this.options;
+    const { kernel, peers, roles, ike, control, metrics } = this.options;
     const own = kernel.fd === undefined ? [] : [{ fd: kernel.fd, read: true, write: false }];
-    const asking = control?.interests() ?? [];
+    const asking = [...control?.interests() ?? [], ...metrics?.interests() ?? []];
     return [...roles.interests(), ...own, ...peers.interests(), ...ike.interests, ...asking];
   }
 

@@ -47,6 +47,7 @@ const FIXED = {
   renegotiatePerSecond: "renegotiate",
   controlSocket: "control socket",
   demoteFile: "demote file",
+  metrics: "metrics",
 } as const satisfies Partial<Record<keyof Config, string>>;
 
 /** How one reading of the configuration ended; undefined: it has not. */

@@ -5,6 +5,9 @@
 
 import type { Role } from "../ports.ts";
 
+/** All that a gateway can be. */
+export const ROLES: readonly Role[] = ["INIT", "SLAVE", "MASTER", "FAIL"];
+
 /** How many records were refused for one reason. */
 export interface RefusalView {
   readonly reason: string;

@@ -16,6 +16,7 @@ import type {
   KernelChange,
   KernelIpsec,
   KernelResult,
+  Listener,
   LocalListener,
   RoleTracker,
 } from "../../src/ports.ts";
@@ -81,6 +82,7 @@ export interface DaemonOptions {
   readonly demoter?: Demoter;
   readonly ike?: readonly IkeControl[];
   readonly control?: LocalListener;
+  readonly metrics?: Listener;
   /** It reads `configuration` again when it is told to. */
   readonly reloads?: boolean;
 }
@@ -128,6 +130,7 @@ export class DaemonWith<K extends KernelIpsec> {
       demoter: options.demoter,
       ike: options.ike,
       control: options.control,
+      metrics: options.metrics,
       log: this.log,
       os: "test",
     });

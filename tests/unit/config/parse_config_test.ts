@@ -47,6 +47,7 @@ const DEFAULTS: Config = {
   shared: [],
   exclude: [],
   demoteFile: undefined,
+  metrics: undefined,
 };
 
 /** Each text is added to a minimal file, and changes this of its Config. */
@@ -118,6 +119,8 @@ const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
   ['control exec " /a b " peer c', { control: { daemon: "exec", command: ["/a", "b"] }, peers: [peer("c")] }],
   ["kernel memory", { kernel: "memory" }],
   ["sharedkey weak", { allowWeakKey: true }],
+  ["metrics listen on 127.0.0.1", { metrics: { address: Uint8Array.of(127, 0, 0, 1), port: 9752 } }],
+  ["metrics listen on 0.0.0.0 port 80", { metrics: { address: new Uint8Array(4), port: 80 } }],
   ["demote file /run/d", { demoteFile: { path: "/run/d", weight: 100 } }],
   ["demote file /run/a-b.c weight 253", { demoteFile: { path: "/run/a-b.c", weight: 253 } }],
   [
@@ -183,6 +186,12 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["interface", "3: interface: the name of the interface is missing"],
   ["interface eth1", "3: interface: given twice (first on line 1)"],
   ["interface eth1 address", "3: interface: the address is missing"],
+  ["metrics", '3: metrics: "listen" is missing'],
+  ["metrics listen", '3: metrics: "on" is missing'],
+  ["metrics listen on", "3: metrics: an address is missing"],
+  ["metrics listen on eth0", '3: metrics: "eth0" is not an address'],
+  ["metrics listen on ::1 port 0", '3: metrics: the port must be 1 to 65535, not "0"'],
+  ["metrics listen on ::1 metrics listen on ::", "3: metrics: given twice (first on line 3)"],
   ["demote", '3: demote: "file" is missing'],
   ["demote file", "3: demote: the path of the file is missing"],
   ["demote file run/d", '3: demote: the file must have an absolute path, not "run/d"'],

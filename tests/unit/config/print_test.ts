@@ -78,6 +78,13 @@ const config: fc.Arbitrary<Config> = fc.record({
   }),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),
+  metrics: fc.option(
+    fc.record({
+      address: fc.uint8Array({ minLength: 4, maxLength: 4 }),
+      port: fc.integer({ min: 1, max: 65535 }),
+    }),
+    { nil: undefined },
+  ),
   demoteFile: fc.option(
     fc.record({ path: name.map((word) => `/run/${word}`), weight: fc.integer({ min: 1, max: 253 }) }),
     { nil: undefined },

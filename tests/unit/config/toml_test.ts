@@ -21,6 +21,7 @@ exclude = [
   "198.51.100.7", # one a line is fine too
 ]
 demote = { file = "/run/sasyncd.demote" }
+metrics = "::1"
 
 [[peer]]
 address = "192.0.2.2"
@@ -59,6 +60,13 @@ Deno.test("parseConfig() takes lists of tables in any form", () => {
   const headed = parseWith(`${minimal}[[peer]]\naddress = "b"\nport = 7\n[[listen]]\non = "c"`, {}, "x.toml");
   assertEquals(inline, headed);
 });
+
+for (const text of ['metrics = "::1"', '[metrics]\non = "::1"\nport = 9752']) {
+  Deno.test(`parseConfig() takes ${JSON.stringify(text)}`, () => {
+    const given = parseWith(`mode = "slave"\nsharedkey = "${HEX_KEY}"\n${text}`, {}, "f.toml");
+    assertEquals(given.metrics?.port, 9752);
+  });
+}
 
 Deno.test("parseConfig() takes a virtual address and a demote file from TOML", () => {
   const address = 'interface = { name = "eth0", address = "2001:db8::1" }';
@@ -137,6 +145,8 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ['control = { daemon = "all", command = "/a" }', "3: control: command is for exec"],
   ['control = "exec"', "3: control exec: the command must begin with an absolute path"],
   ['demote = "/run/d"', "3: demote: must be a table"],
+  ["metrics = { port = 5 }", "3: metrics: on is missing"],
+  ["metrics = 5", "3: metrics: must be a table"],
   ["demote = { weight = 5 }", "3: demote: file is missing"],
   ['demote = { file = "/d", weight = -1 }', '3: demote: the weight must be 1 to 253, not "-1"'],
   ["a.b = 1", 'test.toml: unknown key "a"'],

@@ -1,0 +1,147 @@
+/**
+ * Figures over HTTP: answers `GET /metrics` and closes. On the one poll as everything else, so that no permission for
+ * the network is needed; input, clients and their time are bounded. Used by the gateway, once a turn.
+ */
+
+import { SyscallError } from "../errors.ts";
+import type { Clock, Connection, Fd, Interest, Listener, Readiness } from "../ports.ts";
+
+/** The longest request. */
+const MOST_INPUT_BYTES = 8 * 1024;
+const MOST_CLIENTS = 8;
+/** A client is dropped after this, whatever it does. */
+const PATIENCE_MS = 10_000;
+/** How long to wait when no connection can be accepted. */
+const RETRY_MS = 1000;
+
+/** What an answer says. */
+export interface MetricsPage {
+  readonly contentType: string;
+  print(): string;
+}
+
+export interface MetricsServerOptions {
+  readonly listener: Listener;
+  readonly clock: Clock;
+  readonly page: MetricsPage;
+}
+
+export class MetricsServer {
+  readonly #clients = new Set<Client>();
+  #acceptAtMs = 0;
+
+  constructor(private readonly options: MetricsServerOptions) {}
+
+  /** What to wait for. */
+  interests(): Interest[] {
+    const { listener, clock } = this.options;
+    const read = this.#clients.size < MOST_CLIENTS && clock.bootMs() >= this.#acceptAtMs;
+    const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
+    return [...accepting, ...[...this.#clients].map(({ interest }) => interest)];
+  }
+
+  /** Serves who is ready. @returns when it has to be called again at the latest. */
+  tick(ready: ReadonlyMap<Fd, Readiness>): number {
+    const nowMs = this.options.clock.bootMs();
+    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
+    for (const client of this.#clients) {
+      client.serve(ready.get(client.interest.fd));
+      if (!client.isOver && nowMs < client.untilMs) continue;
+      this.#clients.delete(client);
+      client.drop();
+    }
+    const dueMs = [...this.#clients].map(({ untilMs }) => untilMs);
+    return Math.min(this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity, ...dueMs);
+  }
+
+  close(): void {
+    for (const client of this.#clients) client.drop();
+    this.#clients.clear();
+    this.options.listener.close();
+  }
+
+  #accept(nowMs: number): void {
+    const { listener, page } = this.options;
+    try {
+      while (this.#clients.size < MOST_CLIENTS) {
+        const connection = listener.accept();
+        if (connection === undefined) return;
+        this.#clients.add(new Client(connection, page, nowMs + PATIENCE_MS));
+      }
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
+    }
+  }
+}
+
+/** One connection: a request, its answer, and the end. */
+class Client {
+  #input = "";
+  #output: Uint8Array = new Uint8Array(0);
+  #phase: "asking" | "answering" | "leaving" | "over" = "asking";
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly page: MetricsPage,
+    /** When it is dropped. */
+    readonly untilMs: number,
+  ) {}
+
+  get interest(): Interest {
+    const read = this.#phase === "asking" || this.#phase === "leaving";
+    return { fd: this.connection.fd, read, write: this.#phase === "answering" };
+  }
+
+  get isOver(): boolean {
+    return this.#phase === "over";
+  }
+
+  drop(): void {
+    this.#phase = "over";
+    this.connection.drop();
+  }
+
+  serve(ready: Readiness | undefined): void {
+    if (ready?.error) this.#phase = "over";
+    if (ready?.read && (this.#phase === "asking" || this.#phase === "leaving")) this.#receive();
+    if (this.#phase === "answering") this.#send();
+  }
+
+  #receive(): void {
+    const received = this.connection.receive(MOST_INPUT_BYTES);
+    if (received.kind === "closed") this.#phase = "over";
+    if (received.kind !== "data" || this.#phase !== "asking") return;
+    this.#input += new TextDecoder("latin1").decode(received.bytes);
+    if (/\r?\n\r?\n/.test(this.#input)) this.#answer();
+    else if (this.#input.length > MOST_INPUT_BYTES) this.#say("431 Request Header Fields Too Large", "");
+  }
+
+  #answer(): void {
+    const [, method, path] = /^([A-Z]+) (\S+) HTTP\/1\.\d\r?\n/.exec(this.#input) ?? [];
+    if (method === undefined || path === undefined) return this.#say("400 Bad Request", "");
+    if (method !== "GET" && method !== "HEAD") {
+      return this.#say("405 Method Not Allowed", "", "Allow: GET, HEAD");
+    }
+    if (path.replace(/\?.*$/, "") !== "/metrics") return this.#say("404 Not Found", "");
+    this.#say("200 OK", this.page.print(), `Content-Type: ${this.page.contentType}`, method === "HEAD");
+  }
+
+  #say(status: string, body: string, header = "Content-Type: text/plain", isHead = false): void {
+    const bytes = new TextEncoder().encode(body);
+    const head =
+      `HTTP/1.1 ${status}\r\n${header}\r\nContent-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`;
+    this.#output = new TextEncoder().encode(isHead ? head : head + body);
+    this.#phase = "answering";
+  }
+
+  /** When all is said the client closes: who closed first might take the end of the answer away. */
+  #send(): void {
+    const sent = this.connection.send(this.#output);
+    if (sent === "closed") this.#phase = "over";
+    else this.#output = this.#output.subarray(sent);
+    if (this.#phase !== "answering" || this.#output.length > 0) return;
+    this.connection.finish();
+    this.#phase = "leaving";
+  }
+}
