@@ -5,7 +5,7 @@
 # make install DESTDIR= PREFIX=/usr/local: program, manual pages, examples, what systemd wants;    make uninstall
 # make deb     a Debian package in dist/
 # make dist    the executable and its SHA-256 sum in dist/; TARGET=aarch64-unknown-linux-gnu for the other processor
-# make soak    MINUTES=10 of new keys, killed daemons and cut links, SEED= as before
+# make soak    MINUTES=10 of new keys, takeovers, killed processes and cut links, SEED= as before
 # make fuzz    MINUTES=10 of damaged input for everything that takes bytes, SEED= as before
 # Each does its own set-up first; DENO= names a Deno to use instead of one fetched into .tools/.
 

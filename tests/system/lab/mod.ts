@@ -1,5 +1,6 @@
 /** The laboratory's library for scenarios, tests/system/scenarios/NAME_test.ts. */
 
+export * from "./capture.ts";
 export * from "./charon.ts";
 export * from "./host.ts";
 export * from "./kernel.ts";

@@ -1,14 +1,17 @@
 """Traffic whose losses show. A TCP stream that must not break: `stream.py serve PORT` and `stream.py send FROM TO PORT
 RATE` (blocks a second). Datagrams that are sent back: `stream.py echo PORT` and `stream.py load TO PORT RATE FROM...`
-(datagrams a second, from each of the addresses in turn).
+(datagrams a second, from each of the addresses in turn). Datagrams that nobody answers: `stream.py pour PORT RATE TO...`,
+and `stream.py sink PORT` where they go.
 
 Each block is 500 bytes that begin with its number; a gap in the numbers is an error. The receiver prints every 100 ms how
 many it has got, and the longest silence since it printed last, in milliseconds. `load` prints each second what it has
-sent and got back so far.
+sent and got back so far, `pour` what it has sent.
 """
 import itertools, socket, struct, sys, time
 
 SIZE = 500
+PIECE, BURST = 64, 20
+UDP_SEGMENT = 103
 
 
 def serve(port):
@@ -80,6 +83,27 @@ def load(target, port, rate, sources):
             told = time.monotonic()
 
 
+def pour(port, rate, targets):
+    """Bursts of BURST datagrams that the kernel makes of one piece (UDP_SEGMENT): many more than calls."""
+    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    own.setsockopt(socket.SOL_UDP, UDP_SEGMENT, PIECE)
+    sent, told = 0, time.monotonic()
+    for target, _ in zip(itertools.cycle(targets), paced(rate / BURST)):
+        own.sendto(bytes(PIECE * BURST), (target, port))
+        sent += BURST
+        if time.monotonic() - told >= 1:
+            print(f"sent {sent}", flush=True)
+            told = time.monotonic()
+
+
+def sink(port):
+    """A socket that nobody reads: the kernel drops what its buffer cannot hold, and refuses nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind(("", port))
+        print("listening", flush=True)
+        time.sleep(1e6)
+
+
 mode, *words = sys.argv[1:]
 if mode == "serve":
     serve(int(words[0]))
@@ -87,5 +111,9 @@ elif mode == "send":
     send(words[0], words[1], int(words[2]), float(words[3]))
 elif mode == "echo":
     echo(int(words[0]))
+elif mode == "pour":
+    pour(int(words[0]), float(words[1]), words[2:])
+elif mode == "sink":
+    sink(int(words[0]))
 else:
     load(words[0], int(words[1]), float(words[2]), words[3:])

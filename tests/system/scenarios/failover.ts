@@ -3,10 +3,10 @@
  * whose losses are counted, ESP as it was on the wire, and the counters of both gateways' kernels.
  */
 
-import { assert, assertEquals } from "@std/assert";
-import { ADDRESS, eventually, Network, type Node, Process, Sasyncd } from "../lab/mod.ts";
+import { assertEquals } from "@std/assert";
+import { ADDRESS, type Captured, Network, type Node, Process, Sasyncd } from "../lab/mod.ts";
 
-const { gw1, gw2, virtual, server } = ADDRESS;
+const { gw1, gw2, virtual } = ADDRESS;
 const LAB = new URL("../lab/", import.meta.url).pathname;
 const PYTHON = "/usr/bin/python3";
 const KEY = `0x${"5a".repeat(32)}`;
@@ -59,6 +59,11 @@ export const take = (node: Node) => `del ${node.name} ${SHARED}`;
 
 /** Commands with which a gateway dies: its cables are dead, and all of its processes are killed. */
 export async function death(node: Node): Promise<string[]> {
+  return [`down ${cablesOf(node).join(" ")}`, `kill ${(await processesOf(node)).join(" ")}`];
+}
+
+/** Ids of all processes of a node. */
+export async function processesOf(node: Node): Promise<string[]> {
   const namespace = (await node.run("readlink", "/proc/self/ns/net")).trim();
   const pids = [];
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -66,7 +71,7 @@ export async function death(node: Node): Promise<string[]> {
     const theirs = await Deno.readLink(`/proc/${name}/ns/net`).catch(() => ""); // it may be gone by now
     if (theirs === namespace) pids.push(name);
   }
-  return [`down ${cablesOf(node).join(" ")}`, `kill ${pids.join(" ")}`];
+  return pids;
 }
 
 /** What a kernel does not know any more after it was started anew. */
@@ -75,205 +80,6 @@ export async function forget(node: Node): Promise<void> {
     `ip xfrm state flush; ip xfrm policy flush; ip rule flush protocol 83\n` +
       `ip addr del ${virtual.pub.v4}/32 dev pub; ip addr del ${virtual.in.v4}/32 dev in; true`,
   );
-}
-
-/** Where traffic stood. */
-interface Mark {
-  readonly ping: number;
-  readonly line: number;
-}
-
-/** A ping every 10 ms and a TCP stream, client to server. */
-export class Traffic {
-  static #lastPort = 9000;
-
-  private constructor(readonly ping: Process, readonly sender: Process, readonly receiver: Process) {}
-
-  static async start(lab: Network, from: string): Promise<Traffic> {
-    const port = `${++Traffic.#lastPort}`;
-    const receiver = lab.server.spawn(PYTHON, `${LAB}stream.py`, "serve", port);
-    await receiver.waitForLine(/^listening/);
-    const sender = lab.client.spawn(PYTHON, `${LAB}stream.py`, "send", from, server.in.v4, port, "100");
-    await receiver.waitForLine(/^got /);
-    const ping = lab.client.spawn("ping", "-D", "-i", "0.01", "-I", from, server.in.v4);
-    const traffic = new Traffic(ping, sender, receiver);
-    await traffic.more(50);
-    return traffic;
-  }
-
-  /** Number and time in ms of all answers, in the order of the numbers. */
-  #answers(): { n: number; ms: number }[] {
-    return this.ping.lines.flatMap((line) => {
-      const [, at, n] = /^\[([\d.]+)\].* icmp_seq=(\d+) .*time=/.exec(line) ?? [];
-      return n === undefined ? [] : [{ n: Number(n), ms: Number(at) * 1000 }];
-    }).sort((a, b) => a.n - b.n);
-  }
-
-  /** Blocks of the stream that have arrived. */
-  #blocks(): number {
-    return Number(/^got (\d+)/.exec(this.receiver.lines.at(-1) ?? "")?.[1] ?? 0);
-  }
-
-  /** Waits for so many more answers and blocks: the connection is the same, and nothing of it is missing. */
-  async more(count: number): Promise<void> {
-    const [answers, blocks] = [this.#answers().length, this.#blocks()];
-    await eventually(`${count} answers and blocks more`, () => {
-      const all = [this.ping, this.sender, this.receiver];
-      assert(all.every(({ running }) => running), all.map((one) => one.tail()).join("\n"));
-      return this.#answers().length >= answers + count && this.#blocks() >= blocks + count;
-    }, 30_000);
-  }
-
-  mark(): Mark {
-    return { ping: this.#answers().at(-1)?.n ?? 1, line: this.receiver.lines.length };
-  }
-
-  /** What was lost of the pings since then, and the longest silences of pings and stream in ms. */
-  since({ ping, line }: Mark): { sent: number; lost: number; silenceMs: number; streamSilenceMs: number } {
-    const got = this.#answers().filter(({ n }) => n >= ping);
-    const gaps = got.slice(1).map(({ ms }, i) => ms - got[i]!.ms);
-    const sent = got.at(-1)!.n - ping + 1;
-    const silences = this.receiver.lines.slice(line).map((text) =>
-      Number(/silence (\d+)/.exec(text)?.[1] ?? 0)
-    );
-    return {
-      sent,
-      lost: sent - got.length,
-      silenceMs: Math.round(Math.max(0, ...gaps)),
-      streamSilenceMs: Math.max(0, ...silences),
-    };
-  }
-
-  /** The same for the log. */
-  tell(mark: Mark): string {
-    const { sent, lost, silenceMs, streamSilenceMs } = this.since(mark);
-    return `${lost} of ${sent} pings lost, silence ${silenceMs} ms, of the TCP stream ${streamSilenceMs} ms`;
-  }
-
-  signal(signal: Deno.Signal): void {
-    for (const process of [this.ping, this.sender]) process.signal(signal);
-  }
-
-  async stop(): Promise<void> {
-    const { ping, sender, receiver } = this;
-    await Promise.all([ping.end("SIGINT"), sender.end("SIGKILL"), receiver.end("SIGKILL")]);
-  }
-}
-
-/** Datagrams through many tunnels at once, that the server sends back. */
-export class Load {
-  private constructor(readonly sender: Process, readonly receiver: Process) {}
-
-  /** `rate` datagrams a second, from each of the addresses in turn. */
-  static async start(lab: Network, rate: number, from: readonly string[]): Promise<Load> {
-    const receiver = lab.server.spawn(PYTHON, `${LAB}stream.py`, "echo", "7");
-    await receiver.waitForLine(/^listening/);
-    const sender = lab.client.spawn(PYTHON, `${LAB}stream.py`, "load", server.in.v4, "7", `${rate}`, ...from);
-    await sender.waitForLine(/^sent \d+ got [1-9]/);
-    return new Load(sender, receiver);
-  }
-
-  /** What it has sent and got back. */
-  get said(): string {
-    return this.sender.lines.at(-1) ?? "";
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all([this.sender.end("SIGKILL"), this.receiver.end("SIGKILL")]);
-  }
-}
-
-/** An ESP packet, or one of IKE (`spi` 0). */
-export interface Captured {
-  readonly spi: number;
-  readonly seq: number;
-  /** Hardware address of who sent it. */
-  readonly sender: string;
-  readonly src: string;
-  readonly frame: Uint8Array;
-  /** Seconds since 1970. */
-  readonly at: number;
-}
-
-/** tcpdump at the client: all ESP and IKE of both directions. */
-export class Capture {
-  private constructor(readonly process: Process, readonly file: string) {}
-
-  static #count = 0;
-
-  /** `bytes`: how much of each packet; all of it, when it is to be sent again. */
-  static async start(node: Node, bytes = 0): Promise<Capture> {
-    const file = `${node.folder}/${++Capture.#count}.pcap`;
-    const filter = "esp or udp port 500";
-    const process = node.spawn(
-      "tcpdump",
-      "-Z",
-      "root",
-      "-i",
-      "pub",
-      "-B",
-      "8192",
-      "-s",
-      `${bytes}`,
-      "-U",
-      "-w",
-      file,
-      filter,
-    );
-    await process.waitForLine(/listening on/);
-    return new Capture(process, file);
-  }
-
-  /** Ends it. @returns what it has seen; none may be missing */
-  async stop(): Promise<Captured[]> {
-    await this.process.end("SIGINT");
-    assert(this.process.lines.some((line) => /^0 packets dropped by kernel/.test(line)), this.process.tail());
-    return readCapture(this.file);
-  }
-
-  /** What it has seen so far. */
-  read(): Captured[] {
-    return readCapture(this.file);
-  }
-}
-
-/** A file of tcpdump (little endian, Ethernet, IPv4). */
-function readCapture(file: string): Captured[] {
-  const bytes = Deno.readFileSync(file);
-  const view = new DataView(bytes.buffer);
-  const found: Captured[] = [];
-  for (let at = 24; at + 16 <= bytes.length;) {
-    const length = view.getUint32(at + 8, true);
-    const frame = bytes.subarray(at + 16, at + 16 + length);
-    if (frame.length < length) break; // still being written
-    const payload = at + 16 + 14 + 4 * (frame[14]! & 15);
-    const isEsp = frame[23] === 50;
-    found.push({
-      spi: isEsp ? view.getUint32(payload) : 0,
-      seq: isEsp ? view.getUint32(payload + 4) : 0,
-      sender: hex(frame.slice(6, 12)),
-      src: frame.slice(26, 30).join("."),
-      frame,
-      at: view.getUint32(at, true) + view.getUint32(at + 4, true) / 1e6,
-    });
-    at += 16 + length;
-  }
-  return found;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** The packets that were sent again: same SPI, same sequence number. */
-export function repeated(packets: readonly Captured[]): Captured[] {
-  const seen = new Set<string>();
-  return packets.filter(({ spi, seq }) => {
-    const key = `${spi} ${seq}`;
-    const isRepeated = spi !== 0 && seen.has(key);
-    seen.add(key);
-    return isRepeated;
-  });
 }
 
 /** Sends frames of the client again, to a gateway. */
@@ -285,7 +91,10 @@ export async function sendAgain(
 ): Promise<void> {
   const hardware = (await to.run("cat", "/sys/class/net/pub/address")).trim().replaceAll(":", "");
   const file = `${lab.client.folder}/again`;
-  await Deno.writeTextFile(file, packets.map(({ frame }) => hardware + hex(frame.slice(6)) + "\n").join(""));
+  await Deno.writeTextFile(
+    file,
+    packets.map(({ frame }) => hardware + frame.slice(6).toHex() + "\n").join(""),
+  );
   await warm.do(`send client pub ${file}`);
 }
 

@@ -3,65 +3,46 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
+  Capture,
+  type Captured,
   Charon,
   CLIENT_TUNNEL,
   countKernel,
-  delay,
   eventually,
   GATEWAY_TUNNEL,
   guest,
-  Network,
-  type Node,
-  PREFIX,
-  Sasyncd,
+  type Network,
+  repeated,
   step,
-  test as testInGuest,
   waitEqual,
 } from "../lab/mod.ts";
 import {
   allRefused,
   announce,
-  cablesOf,
-  Capture,
-  type Captured,
   countersOf,
   death,
   echoesAt,
-  forget,
   give,
   holds,
-  Load,
   refusedBy,
-  repeated,
   sendAgain,
-  startDaemon,
   startKeepalived,
   startUcarp,
   take,
-  Traffic,
   waitForRole,
-  Warm,
+  type Warm,
 } from "./failover.ts";
+import { innerOf, stateOf, tunnels } from "./many_tunnels.ts";
+import { Pair, testPair } from "./pair.ts";
+import { Traffic } from "./traffic.ts";
 
 guest({ limitSeconds: 600 });
 
 const { client, server, virtual } = ADDRESS;
 
+let pair: Pair;
 let lab: Network;
 let warm: Warm;
-let one: Sasyncd;
-let two: Sasyncd;
-
-/** A test that shows the logs of both daemons when it fails. */
-const test = (name: string, body: () => Promise<void>) =>
-  testInGuest(name, async () => {
-    try {
-      await body();
-    } catch (error) {
-      for (const daemon of [one, two]) step(`${daemon?.node.name}\n${daemon?.process.tail(60)}`);
-      throw error;
-    }
-  });
 
 /** What a slave's kernel is ahead of the master's at least. */
 const LEASE = 2n ** 20n;
@@ -91,42 +72,21 @@ async function waitForCounters(exact: boolean): Promise<void> {
   step(`the slave has the counters after ${Math.round(performance.now() - startMs)} ms\n${told}`);
 }
 
-/** gw1, which was killed, is there again with an empty kernel; gw2 is master meanwhile. */
-async function bootFirst(): Promise<void> {
-  await forget(lab.gw1);
-  await warm.do(`up ${cablesOf(lab.gw1).join(" ")}`);
-  one = await startDaemon(lab.gw1);
-  await one.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000);
-}
-
-/** gw1 is killed; `more` is what happens with it. */
-async function killFirst(...more: string[]): Promise<void> {
-  const from = two.log.length;
-  await warm.do(...await death(lab.gw1), ...more);
-  await one.process.ended;
-  await waitForRole(two, "MASTER", from);
-}
-
-/** Both gateways are alive; the other one had the addresses. */
-async function moveTo(node: Node): Promise<void> {
-  const [heir, other, loser] = node === lab.gw1 ? [one, two, lab.gw2] : [two, one, lab.gw1];
-  const from = { heir: heir.log.length, other: other.log.length };
-  await warm.do(take(loser), give(node));
-  await waitForRole(heir, "MASTER", from.heir);
-  await other.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from.other);
-}
-
-test("network and daemons", async () => {
-  lab = await Network.build();
-  warm = await Warm.start(lab);
-  await warm.do(give(lab.gw1));
-  one = await startDaemon(lab.gw1);
-  two = await startDaemon(lab.gw2);
-  await waitForRole(one, "MASTER");
-  await two.waitForLog(/synchronised with/);
+testPair("network and daemons", async () => {
+  pair = await Pair.start();
+  ({ lab, warm } = pair);
 });
 
-for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
+/** What the SAs are made with; `rekeyed`: the client makes new ones, and in the next moment the master dies. */
+const ROUNDS = [
+  { espProposals: "aes256gcm16-esn", rekeyed: false, probes: 300 },
+  { espProposals: "aes256-sha256", rekeyed: false, probes: 300 },
+  { espProposals: "aes256gcm16", rekeyed: true, probes: 1900 },
+  { espProposals: "aes256-sha256-esn", rekeyed: true, probes: 300 },
+];
+
+for (const { espProposals, rekeyed, probes } of ROUNDS) {
+  const name = rekeyed ? `${espProposals}, rekeyed` : espProposals;
   let gateway: Charon;
   let peer: Charon;
   let traffic: Traffic;
@@ -135,9 +95,10 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
   /** As of before the first takeover: a node's kernel counts on when the node has died. */
   let refused: number[];
 
-  const spis = async () => (await lab.client.run("ip", "xfrm", "state")).match(/spi 0x[0-9a-f]+/g);
+  const spis = async (): Promise<string[]> =>
+    (await lab.client.run("ip", "xfrm", "state")).match(/spi 0x[0-9a-f]+/g) ?? [];
 
-  test(`${espProposals}: the slave's kernel follows the master's counters`, async () => {
+  testPair(`${name}: the slave's kernel follows the master's counters`, async () => {
     gateway = await Charon.start(lab.gw1, { ...GATEWAY_TUNNEL, espProposals });
     peer = await Charon.start(lab.client, { ...CLIENT_TUNNEL, espProposals });
     await peer.initiate();
@@ -154,48 +115,48 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
     traffic.signal("SIGCONT");
   });
 
-  test(`${espProposals}: the master dies, and traffic goes on`, async () => {
-    const before = await spis();
-    const from = two.log.length;
+  testPair(`${name}: the master dies, and traffic goes on`, async () => {
+    const from = { two: pair.two.log.length, peer: peer.log.length };
     const commands = [...await death(lab.gw1), give(lab.gw2)]; // known before, as every process costs time
     await traffic.more(50);
     const mark = traffic.mark();
     await traffic.more(50);
+    const old = await spis();
+    if (rekeyed) {
+      await peer.rekey();
+      await peer.process.waitForLine(/received DELETE for ESP/, 10_000, from.peer); // the last word of the rekey
+    }
     const diedAt = Date.now() / 1000;
     step(`gw1 dies, gw2 has the addresses: ${await warm.do(...commands)}`);
-    await Promise.all([one.process.ended, gateway.process.ended]);
-    await traffic.more(300);
-    step(`${espProposals}, crash: ${traffic.tell(mark)}`);
-    await waitForRole(two, "MASTER", from);
+    await Promise.all([pair.one.process.ended, gateway.process.ended]);
+    await traffic.more(probes);
+    step(`${name}, crash: ${traffic.tell(mark)}`);
+    await waitForRole(pair.two, "MASTER", from.two);
     assertEquals(await allRefused(lab), refused);
-    assertEquals(await spis(), before);
+    assertEquals((await spis()).filter((spi) => !old.includes(spi)).length, rekeyed ? 2 : 0);
+    assertEquals((await spis()).length, 2);
     assert(traffic.since(mark).lost <= 10);
 
     await traffic.stop();
     captured = await capture.stop();
     assertEquals(repeated(captured).length, 0);
     assertEquals(captured.filter(({ spi, at }) => spi === 0 && at > diedAt).length, 0, "IKE packets");
-    const theirs = captured.filter(({ src, spi, at }) => src === client.pub.v4 && spi !== 0 && at < diedAt);
-    const [echoes, refusedBefore] = [await echoesAt(lab.server), await refusedBy(lab.gw2)];
-    await sendAgain(lab, warm, theirs.slice(-50), lab.gw2);
-    await eventually("refusals", async () => await refusedBy(lab.gw2) >= refusedBefore + 50);
-    assertEquals([await refusedBy(lab.gw2), await echoesAt(lab.server)], [refusedBefore + 50, echoes]);
-    step("of 50 packets that the client had sent to gw1, sent again to gw2, none reaches the server");
+    if (!rekeyed) await replay(captured.filter(({ at }) => at < diedAt));
   });
 
-  test(`${espProposals}: the old master comes back and becomes master again`, async () => {
+  testPair(`${name}: the old master comes back and becomes master again`, async () => {
     capture = await Capture.start(lab.client);
     traffic = await Traffic.start(lab, client.inner.v4);
     refused = await allRefused(lab);
-    const back = two.log.length;
-    await bootFirst();
+    const back = pair.two.log.length;
+    await pair.bootFirst();
     await waitEqual(lab.gw2, lab.gw1);
     const mark = traffic.mark();
     await warm.do(take(lab.gw2), give(lab.gw1));
-    await waitForRole(one, "MASTER");
-    await waitForRole(two, "SLAVE", back);
+    await waitForRole(pair.one, "MASTER");
+    await waitForRole(pair.two, "SLAVE", back);
     await traffic.more(200);
-    step(`${espProposals}, back again: ${traffic.tell(mark)}`);
+    step(`${name}, back again: ${traffic.tell(mark)}`);
     assertEquals(await allRefused(lab), refused);
     await traffic.stop();
     assertEquals(repeated([...captured, ...await capture.stop()]).length, 0);
@@ -205,117 +166,59 @@ for (const espProposals of ["aes256gcm16-esn", "aes256gcm16"]) {
   });
 }
 
-/** Tunnels without an IKE daemon, each with an address of its own at the client; every second one has ESN. */
+/** The last 50 packets that the client had sent to gw1 are sent again to gw2, and none reaches the server. */
+async function replay(packets: readonly Captured[]): Promise<void> {
+  const theirs = packets.filter(({ src, spi }) => src === client.pub.v4 && spi !== 0);
+  const [echoes, refusedBefore] = [await echoesAt(lab.server), await refusedBy(lab.gw2)];
+  await sendAgain(lab, warm, theirs.slice(-50), lab.gw2);
+  await eventually("refusals", async () => await refusedBy(lab.gw2) >= refusedBefore + 50);
+  assertEquals([await refusedBy(lab.gw2), await echoesAt(lab.server)], [refusedBefore + 50, echoes]);
+  step("of 50 packets that the client had sent to gw1, sent again to gw2, none reaches the server");
+}
+
+/** Tunnels without an IKE daemon. */
 const TUNNELS = 20;
-const innerOf = (i: number) => `10.1.0.${20 + i}`;
 
-function stateOf(src: string, dst: string, spi: number, esn: boolean): string {
-  return `xfrm state add src ${src} dst ${dst} proto esp spi ${spi} reqid ${spi} mode tunnel ` +
-    `aead rfc4106(gcm(aes)) 0x${spi.toString(16).padStart(40, "7")} 128 ` +
-    `replay-window ${esn ? 64 : 32} flag ${esn ? "esn" : "af-unspec"}`;
-}
-
-/** For `ip`, on either side of them. */
-function tunnels(side: "client" | "gateway"): string[] {
-  const numbers = Array.from({ length: TUNNELS }, (_, i) => i);
-  const [near, far] = [client.pub.v4, virtual.pub.v4];
-  const policy = (direction: string, isUp: boolean, i: number) => {
-    const [src, dst] = isUp ? [innerOf(i), PREFIX.in.v4] : [PREFIX.in.v4, innerOf(i)];
-    const ends = isUp ? `src ${near} dst ${far}` : `src ${far} dst ${near}`;
-    const reqid = (isUp ? 0x1000 : 0x2000) + i;
-    return `xfrm policy add src ${src} dst ${dst} dir ${direction} tmpl ${ends} proto esp mode tunnel reqid ${reqid}`;
-  };
-  return numbers.flatMap((i) => [
-    stateOf(near, far, 0x1000 + i, i % 2 === 1),
-    stateOf(far, near, 0x2000 + i, i % 2 === 1),
-    ...(side === "client"
-      ? [`addr add ${innerOf(i)}/32 dev inner`, policy("out", true, i), policy("in", false, i)]
-      : [policy("out", false, i), policy("in", true, i), policy("fwd", true, i)]),
-  ]);
-}
-
-test("another gateway is master for a moment, too: the one that stays goes on above what that has sent", async () => {
-  await lab.client.ip(...tunnels("client"));
-  await lab.gw1.ip(...tunnels("gateway"));
-  await waitEqual(lab.gw1, lab.gw2);
-  const capture = await Capture.start(lab.client, 64);
-  const traffic = await Traffic.start(lab, innerOf(0));
-  const refused = await allRefused(lab);
-  const mark = traffic.mark();
-  const from = two.log.length;
-  await warm.do(give(lab.gw2));
-  await waitForRole(two, "MASTER", from);
-  await traffic.more(50);
-  await warm.do(take(lab.gw2), announce(lab.gw1));
-  await two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from);
-  await traffic.more(100);
-  const refusedNow = await allRefused(lab);
-  step(`two masters for a moment: ${traffic.tell(mark)}; refused before ${refused}, now ${refusedNow}`);
-  await traffic.stop();
-  assertEquals(repeated(await capture.stop()).length, 0);
-});
-
-test("ten takeovers in a row under load: no SA is lost, no sequence number goes out twice", async () => {
-  const refused = await allRefused(lab);
-  const capture = await Capture.start(lab.client, 64);
-  const traffic = await Traffic.start(lab, innerOf(0));
-  const load = await Load.start(lab, 1000, Array.from({ length: TUNNELS }, (_, i) => innerOf(i)));
-  const rounds = [
-    "crash",
-    "back",
-    "crash without the sync link for 20 s",
-    "back",
-    "moved",
-    "back",
-    "crash",
-    "back",
-    "moved",
-    "back",
-  ];
-  for (const [i, round] of rounds.entries()) {
-    const isCrash = round.startsWith("crash");
-    const isStale = isCrash && round !== "crash";
-    if (isStale) {
-      await warm.do("down s-gw1");
-      await delay(20_000);
-    }
+testPair(
+  "another gateway is master for a moment, too: the one that stays goes on above what that has sent",
+  async () => {
+    await lab.client.ip(...tunnels("client", TUNNELS));
+    await lab.gw1.ip(...tunnels("gateway", TUNNELS));
+    await waitEqual(lab.gw1, lab.gw2);
+    const capture = await Capture.start(lab.client, 64);
+    const traffic = await Traffic.start(lab, innerOf(0));
+    const refused = await allRefused(lab);
     const mark = traffic.mark();
-    const from = two.log.length;
-    if (isCrash) await killFirst(give(lab.gw2));
-    else await (round === "back" ? moveTo(lab.gw1) : moveTo(lab.gw2));
+    const from = pair.two.log.length;
+    await warm.do(give(lab.gw2));
+    await waitForRole(pair.two, "MASTER", from);
     await traffic.more(50);
-    step(`takeover ${i + 1}, ${round}: ${traffic.tell(mark)}`);
-    assertEquals(two.process.countLines(/\d+ leases were stale/, from), isStale ? 1 : 0);
-    if (isCrash) await bootFirst();
-  }
-  step(`load: ${load.said}`);
-  await Promise.all([load.stop(), traffic.stop()]);
-  const captured = await capture.stop();
-  const senders = new Set(captured.filter(({ src }) => src !== client.pub.v4).map(({ sender }) => sender));
-  const seconds = captured.at(-1)!.at - captured[0]!.at;
-  step(`${captured.length} packets in ${seconds.toFixed(0)} s, from ${senders.size} gateways`);
-  assertEquals([repeated(captured).length, senders.size], [0, 2]);
-  step(`refused before ${refused}, now ${await allRefused(lab)}`);
-  await waitEqual(lab.gw1, lab.gw2);
-  assertEquals(await countKernel(lab.gw1), { states: 2 * TUNNELS, policies: 3 * TUNNELS });
-});
+    await warm.do(take(lab.gw2), announce(lab.gw1));
+    await pair.two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, from);
+    await traffic.more(100);
+    const refusedNow = await allRefused(lab);
+    step(`two masters for a moment: ${traffic.tell(mark)}; refused before ${refused}, now ${refusedNow}`);
+    await traffic.stop();
+    assertEquals(repeated(await capture.stop()).length, 0);
+  },
+);
 
 for (const [name, start] of [["ucarp", startUcarp], ["keepalived", startKeepalived]] as const) {
-  test(`${name} moves the address: nothing is lost but while nobody has it`, async () => {
-    const [from, refused] = [one.log.length, await allRefused(lab)];
+  testPair(`${name} moves the address: nothing is lost but while nobody has it`, async () => {
+    const [from, refused] = [pair.one.log.length, await allRefused(lab)];
     await warm.do(take(lab.gw1));
-    await waitForRole(one, "SLAVE", from);
-    const changed = one.log.length;
+    await waitForRole(pair.one, "SLAVE", from);
+    const changed = pair.one.log.length;
     const movers = [await start(lab.gw1, warm)];
-    await waitForRole(one, "MASTER", changed);
+    await waitForRole(pair.one, "MASTER", changed);
     movers.push(await start(lab.gw2, warm));
-    await two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000);
+    await pair.two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000);
     const traffic = await Traffic.start(lab, innerOf(1));
     const held = lab.gw2.spawn("ip", "-ts", "monitor", "address");
     const mark = traffic.mark();
     await traffic.more(20);
     const diedMs = Date.now();
-    await killFirst();
+    await pair.killFirst();
     await traffic.more(100);
     const times = held.lines.flatMap((line) => {
       const at = /^\[([^\]]+)\] \d+: (?:pub|in) /.exec(line)?.[1];
@@ -328,35 +231,38 @@ for (const [name, start] of [["ucarp", startUcarp], ["keepalived", startKeepaliv
     assertEquals(await allRefused(lab), refused);
     await traffic.stop();
     await held.end();
-    await bootFirst();
+    await pair.bootFirst();
     await movers[1]!.end("SIGTERM");
     await eventually("end of the addresses on gw2", async () => !await holds(lab.gw2));
-    const back = one.log.length;
+    const back = pair.one.log.length;
     await warm.do(give(lab.gw1));
-    await waitForRole(one, "MASTER", back);
+    await waitForRole(pair.one, "MASTER", back);
   });
 }
 
-test("both are master while the sync link is cut; healed, one is, and has the new SAs of both", async () => {
-  const born = [["gw1", lab.gw1, 0x3001], ["gw2", lab.gw2, 0x3002]] as const;
-  const from = { one: one.log.length, two: two.log.length };
-  await warm.do("down s-gw1");
-  await lab.gw2.ip(`addr add ${virtual.pub.v4}/32 dev pub`, `addr add ${virtual.in.v4}/32 dev in`); // not announced
-  await waitForRole(two, "MASTER", from.two);
-  for (const [, node, spi] of born) await node.ip(stateOf(virtual.pub.v4, client.pub.v4, spi, false));
-  await warm.do("up s-gw1");
-  await one.waitForLog(/two masters/, 60_000, from.one);
-  const healed = two.log.length;
-  await warm.do(take(lab.gw2));
-  await two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, healed);
-  await eventually("both SAs on gw1", async () => (await countersOf(lab.gw1)).size === 2 * TUNNELS + 2);
-  await waitEqual(lab.gw1, lab.gw2);
-  for (const [name, , spi] of born) {
-    const key = `${client.pub.v4} 0x${spi.toString(16).padStart(8, "0")}`;
-    for (const node of [lab.gw1, lab.gw2]) {
-      assert((await countersOf(node)).has(key), `${node.name}: SA of ${name}`);
+testPair(
+  "both are master while the sync link is cut; healed, one is, and has the new SAs of both",
+  async () => {
+    const born = [["gw1", lab.gw1, 0x3001], ["gw2", lab.gw2, 0x3002]] as const;
+    const from = { one: pair.one.log.length, two: pair.two.log.length };
+    await warm.do("down s-gw1");
+    await lab.gw2.ip(`addr add ${virtual.pub.v4}/32 dev pub`, `addr add ${virtual.in.v4}/32 dev in`); // not announced
+    await waitForRole(pair.two, "MASTER", from.two);
+    for (const [, node, spi] of born) await node.ip(stateOf(virtual.pub.v4, client.pub.v4, spi, false));
+    await warm.do("up s-gw1");
+    await pair.one.waitForLog(/two masters/, 60_000, from.one);
+    const healed = pair.two.log.length;
+    await warm.do(take(lab.gw2));
+    await pair.two.waitForLog(/synchronised with .*: [1-9]\d* records/, 60_000, healed);
+    await eventually("both SAs on gw1", async () => (await countersOf(lab.gw1)).size === 2 * TUNNELS + 2);
+    await waitEqual(lab.gw1, lab.gw2);
+    for (const [name, , spi] of born) {
+      const key = `${client.pub.v4} 0x${spi.toString(16).padStart(8, "0")}`;
+      for (const node of [lab.gw1, lab.gw2]) {
+        assert((await countersOf(node)).has(key), `${node.name}: SA of ${name}`);
+      }
     }
-  }
-  assertEquals(await countKernel(lab.gw1), { states: 2 * TUNNELS + 2, policies: 3 * TUNNELS });
-  for (const daemon of [one, two]) assertEquals(await daemon.stop(), 0);
-});
+    assertEquals(await countKernel(lab.gw1), { states: 2 * TUNNELS + 2, policies: 3 * TUNNELS });
+    for (const daemon of [pair.one, pair.two]) assertEquals(await daemon.stop(), 0);
+  },
+);

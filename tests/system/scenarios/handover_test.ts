@@ -22,6 +22,7 @@ import {
   test,
   waitEqual,
 } from "../lab/mod.ts";
+import { cablesOf, forget, processesOf } from "./failover.ts";
 
 guest({ limitSeconds: 400 });
 
@@ -35,7 +36,7 @@ const PORT = 7;
 const PYTHON = "/usr/bin/python3";
 
 let lab: Network;
-let keepaliveds: readonly Process[];
+let keepaliveds: Process[];
 let charon1: Charon;
 let charonClient: Charon;
 let one: Sasyncd;
@@ -111,6 +112,8 @@ while True:
     time.sleep(0.005)
 `;
 
+const roleOf = (daemon: Sasyncd) =>
+  / -> ([A-Z]+): /.exec(daemon.log.findLast((line) => / -> [A-Z]+: /.test(line)) ?? "")?.[1];
 const answers = () => pings.countLines(/ icmp_seq=\d+ .*time=/);
 const lastAnswer = () =>
   Number(pings.lines.findLast((line) => / time=/.test(line))?.match(/icmp_seq=(\d+)/)?.[1]);
@@ -212,12 +215,62 @@ test("a handover back, from gw2 to gw1, lifts gw1's demotion", async () => {
   assertEquals(await spis(lab.client), inherited);
 });
 
-test("what charon deletes during a handover is told when that has failed, and not before", async () => {
-  for (const keepalived of keepaliveds) await keepalived.end("SIGTERM");
-  const from = one.log.length;
-  await lab.virtualUp(lab.gw1); // and nothing moves it
-  await eventually("master", () => / -> MASTER: /.test(one.log.findLast((line) => / -> /.test(line))!));
+test("gw1 dies, comes back empty, and keepalived makes it master again when it has everything", async () => {
+  const [dead, killed] = [one, keepaliveds[0]!];
+  const lost = await lostDuring(async () => {
+    const from = two.log.length;
+    await lab.cut(...cablesOf(lab.gw1));
+    for (const pid of await processesOf(lab.gw1)) Deno.kill(Number(pid), "SIGKILL");
+    await Promise.all([dead.process.ended, killed.ended]);
+    await two.waitForLog(/SLAVE -> MASTER/, 20_000, from);
+  });
+  step(`the death of gw1: ${lost} pings of ${PING_MS} ms were lost`);
+
+  await forget(lab.gw1);
+  await Deno.writeTextFile(demoteFile(lab.gw1), "0\n");
+  const lostBack = await lostDuring(async () => {
+    await lab.join(...cablesOf(lab.gw1));
+    keepaliveds[0] = await startKeepalived(lab.gw1);
+    await keepaliveds[0].waitForLine(/Entering BACKUP STATE/);
+    charon1 = await Charon.start(lab.gw1, tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4));
+    one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));
+    await one.waitForLog(/-> MASTER/, 30_000);
+  });
+  step(`the return of gw1: ${lostBack} pings of ${PING_MS} ms were lost`);
+  const order = one.log.flatMap((line) =>
+    /synchronised with|not demoted any more: synchronised|-> MASTER/.exec(line)?.[0] ?? []
+  );
+  assertEquals(order.slice(0, 3), [
+    "synchronised with",
+    "not demoted any more: synchronised",
+    "-> MASTER",
+  ]);
   await waitEqual(lab.gw1, lab.gw2);
+  assertEquals(await spis(lab.client), inherited);
+});
+
+test("the address flaps ten times between two living IKE daemons, and no tunnel dies", async () => {
+  for (const keepalived of keepaliveds) await keepalived.end("SIGTERM");
+  await lab.virtualUp(lab.gw1); // and nothing else moves it from here on
+  const lost = await lostDuring(async () => {
+    let [holder, other] = [lab.gw1, lab.gw2];
+    for (let flap = 0; flap < 10; flap++) {
+      await lab.virtualDown(holder);
+      await lab.virtualUp(other);
+      [holder, other] = [other, holder];
+      await delay(200 * flap); // the daemons follow each of the late ones, and few of the first
+    }
+    await eventually("roles as at first", () => roleOf(one) === "MASTER" && roleOf(two) === "SLAVE");
+  });
+  const takeovers = [one, two].map((daemon) => daemon.process.countLines(/ -> MASTER: /));
+  step(`ten flaps: ${lost} pings of ${PING_MS} ms were lost, takeovers so far ${takeovers}`);
+  await waitEqual(lab.gw1, lab.gw2);
+  for (const node of [lab.gw1, lab.gw2, lab.client]) assertEquals(await spis(node), inherited, node.name);
+  assertEquals(charonClient.process.countLines(/received DELETE|deleting/), 0);
+});
+
+test("what charon deletes during a handover is told when that has failed, and not before", async () => {
+  const from = one.log.length;
   const handover = one.handover();
   await one.waitForLog(/handover begins/, 20_000, from);
   await charon1.stop();

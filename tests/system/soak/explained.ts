@@ -1,0 +1,29 @@
+/** What a daemon may log while its neighbours are killed, links are cut and the address moves; anything else is trouble. */
+
+/** Said at most once in a while, with how often it happened. */
+const MORE = "( \\(and (once|\\d+ times) more\\))?";
+
+/** Why a session has ended: its link was cut, or its peer killed. */
+const LOST =
+  "(silent for 3 s|said goodbye: silent for 3 s|connection closed: (EOF|ECONNRESET|EHOSTUNREACH|EPIPE))";
+
+const EXPLAINED = [
+  "sasyncd (started, kernel xfrm, 2 peers|stopped)",
+  "(INIT|SLAVE|MASTER) -> (MASTER|SLAVE): 192\\.0\\.2\\.100 is (not )?on pub",
+  "master in epoch \\d+: (started|\\S+ knew epoch \\d+)",
+  "following \\S+ in epoch \\d+",
+  "synchronised with \\S+: \\d+ records",
+  "inherited \\d+ SAs, the first ends in \\d+ s",
+  "\\d+ leases were stale: master not heard for \\d+ ms",
+  "peer \\S+: connected, linux",
+  `peer \\S+: disconnected, ${LOST}`,
+  `peer \\S+: (said goodbye: )?(another session of this pair stays|replaced by another session)${MORE}`,
+  `peer \\S+: (cannot connect: (ECONNREFUSED|EHOSTUNREACH)|no answer to connect)${MORE}`,
+  `peer \\S+: connection closed during the handshake: ECONNRESET; .*${MORE}`,
+  "the keeper has ended with status 137: starting another one", // it was killed
+].map((pattern) => new RegExp(`^${pattern}$`));
+
+/** Whether a fault that the test has made accounts for this line of a log. */
+export function isExplained(line: string): boolean {
+  return EXPLAINED.some((pattern) => pattern.test(line));
+}
