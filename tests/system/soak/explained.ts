@@ -3,9 +3,9 @@
 /** Said at most once in a while, with how often it happened. */
 const MORE = "( \\(and (once|\\d+ times) more\\))?";
 
-/** Why a session has ended: its link was cut, or its peer killed. */
-const LOST =
-  "(silent for 3 s|said goodbye: silent for 3 s|connection closed: (EOF|ECONNRESET|EHOSTUNREACH|EPIPE))";
+/** Why a session has ended: its link was cut, its peer killed, both dialled at once, or it is the end. */
+const LOST = "((said goodbye: )?(silent for 3 s|received SIGTERM)|replaced by another session" +
+  "|connection closed: (EOF|ECONNRESET|EHOSTUNREACH|EPIPE))";
 
 const EXPLAINED = [
   "sasyncd (started, kernel xfrm, 2 peers|stopped)",

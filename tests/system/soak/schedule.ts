@@ -11,7 +11,7 @@ const CUT_MS = 2 * MINUTE_MS;
 const CUT_LENGTH_MS = { least: 500, most: 25_000 };
 
 /** Every tunnel has new keys within this time; in a short run not much sooner, as the guest has its limits. */
-const REKEY_ALL_MS = { full: 10 * MINUTE_MS, least: 4 * MINUTE_MS };
+const REKEY_ALL_MS = { full: 10 * MINUTE_MS, least: 6 * MINUTE_MS };
 
 export interface Event {
   readonly kind: "takeover" | "kill" | "cut";
