@@ -1,6 +1,7 @@
 /**
  * `sasyncd handover` with real parts only: keepalived with a track_file moves the addresses, strongSwan has negotiated
- * the tunnel, pings and a TCP stream go through it. Then the old master's charon is stopped, which deletes its SAs.
+ * the tunnel; pings, a TCP stream and a load of datagrams go through it. Then the old master's charon is stopped, which
+ * deletes its SAs; gw1 dies and comes back; and the address flaps.
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
@@ -23,17 +24,17 @@ import {
   waitEqual,
 } from "../lab/mod.ts";
 import { cablesOf, forget, processesOf } from "./failover.ts";
+import { Flood, Traffic } from "./traffic.ts";
 
 guest({ limitSeconds: 400 });
 
-const { gw1, gw2, virtual, client, server } = ADDRESS;
+const { gw1, gw2, virtual, client } = ADDRESS;
 const KEY = "0x" + "7c".repeat(32);
 
 /** What keepalived adds while the node is not demoted; more than the difference of the priorities. */
 const WEIGHT = 50;
-const PING_MS = 10;
-const PORT = 7;
-const PYTHON = "/usr/bin/python3";
+/** Datagrams a second from the server. */
+const RATE = 1000;
 
 let lab: Network;
 let keepaliveds: Process[];
@@ -41,8 +42,8 @@ let charon1: Charon;
 let charonClient: Charon;
 let one: Sasyncd;
 let two: Sasyncd;
-let pings: Process;
-let sink: Process;
+let traffic: Traffic;
+let flood: Flood;
 let inherited: string[];
 
 const demoteFile = (node: Node) => `${node.folder}/demote`;
@@ -90,51 +91,18 @@ vrrp_instance lab {
   return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
 }
 
-/** Says now and then how many bytes have come, over the one connection that it takes. */
-const SINK = `
-import socket, time
-listener = socket.create_server(("${server.in.v4}", ${PORT}))
-print(0, flush=True)
-s = listener.accept()[0]
-n, t = 0, 0
-while data := s.recv(65536):
-    n += len(data)
-    if time.monotonic() - t > 0.1:
-        t = time.monotonic()
-        print(n, flush=True)
-`;
-
-const SOURCE = `
-import socket, time
-s = socket.create_connection(("${server.in.v4}", ${PORT}))
-while True:
-    s.sendall(bytes(1000))
-    time.sleep(0.005)
-`;
-
 const roleOf = (daemon: Sasyncd) =>
   / -> ([A-Z]+): /.exec(daemon.log.findLast((line) => / -> [A-Z]+: /.test(line)) ?? "")?.[1];
-const answers = () => pings.countLines(/ icmp_seq=\d+ .*time=/);
-const lastAnswer = () =>
-  Number(pings.lines.findLast((line) => / time=/.test(line))?.match(/icmp_seq=(\d+)/)?.[1]);
-const received = () => Number(sink.lines.at(-1) ?? 0);
 const spis = async (node: Node) => (await readKernel(node)).states.map(({ id }) => id).toSorted();
 const says = async (node: Node) => (await Deno.readTextFile(demoteFile(node))).trim();
 
-/** Waits until pings and the stream have gone on. */
-async function trafficGoesOn(): Promise<void> {
-  const [pinged, streamed] = [answers(), received()];
-  await eventually("100 answers to pings", () => answers() >= pinged + 100, 20_000);
-  await eventually("100 kB of the stream", () => received() >= streamed + 100_000, 20_000);
-}
-
-/** Runs `act`. @returns how many pings were lost from before it to after it. */
+/** Runs `act`, while pings and the TCP stream go on. @returns how many pings were lost from before it to after it. */
 async function lostDuring(act: () => Promise<void>): Promise<number> {
-  await trafficGoesOn();
-  const [first, before] = [lastAnswer(), answers()];
+  await traffic.more(100);
+  const mark = traffic.mark();
   await act();
-  await trafficGoesOn();
-  return lastAnswer() - first - (answers() - before);
+  await traffic.more(100);
+  return traffic.since(mark).lost;
 }
 
 const tunnelOf = (tunnel: typeof CLIENT_TUNNEL, ...[local, remote]: [string, string]) => ({
@@ -160,11 +128,8 @@ test("a tunnel through gw1, which keepalived has made the master", async () => {
   inherited = await spis(lab.client);
   assertEquals(inherited.length, 2);
 
-  sink = lab.server.spawn(PYTHON, "-c", SINK);
-  await sink.waitForLine(/^0$/);
-  lab.client.spawn(PYTHON, "-c", SOURCE);
-  pings = lab.client.spawn("ping", "-i", `${PING_MS / 1000}`, "-I", client.inner.v4, server.in.v4);
-  await trafficGoesOn();
+  traffic = await Traffic.start(lab, client.inner.v4);
+  flood = await Flood.start(lab, RATE, [client.inner.v4]);
 });
 
 test("sasyncd handover is refused on the slave", async () => {
@@ -182,7 +147,7 @@ test("sasyncd handover makes gw2 the master, and no tunnel dies", async () => {
     assertMatch(stdout, /^demoted this node[^]*is master, and this node has all that it has\n[^]*done\n$/);
     step(`the handover took ${Math.round(performance.now() - startMs)} ms`);
   });
-  step(`${lost} pings of ${PING_MS} ms were lost`);
+  step(`${lost} pings were lost`);
   await two.waitForLog(/SLAVE -> MASTER/);
   assertEquals([await says(lab.gw1), await says(lab.gw2)], ["0", `${WEIGHT}`]);
   await waitEqual(lab.gw2, lab.gw1);
@@ -209,10 +174,13 @@ test("a handover back, from gw2 to gw1, lifts gw1's demotion", async () => {
     const { code, stdout, stderr } = await two.handover();
     assertEquals([code, stderr], [0, ""], `${stdout}\n${two.process.tail()}`);
   });
-  step(`${lost} pings of ${PING_MS} ms were lost`);
+  step(`${lost} pings were lost`);
   await one.waitForLog(/SLAVE -> MASTER/, 20_000, from);
   await eventually("lifted demotion", async () => await says(lab.gw1) === `${WEIGHT}`);
   assertEquals(await spis(lab.client), inherited);
+  assert(flood.sender.running, flood.sender.tail());
+  step(`load: ${flood.said}`);
+  await flood.stop();
 });
 
 test("gw1 dies, comes back empty, and keepalived makes it master again when it has everything", async () => {
@@ -224,7 +192,7 @@ test("gw1 dies, comes back empty, and keepalived makes it master again when it h
     await Promise.all([dead.process.ended, killed.ended]);
     await two.waitForLog(/SLAVE -> MASTER/, 20_000, from);
   });
-  step(`the death of gw1: ${lost} pings of ${PING_MS} ms were lost`);
+  step(`the death of gw1: ${lost} pings were lost`);
 
   await forget(lab.gw1);
   await Deno.writeTextFile(demoteFile(lab.gw1), "0\n");
@@ -236,7 +204,7 @@ test("gw1 dies, comes back empty, and keepalived makes it master again when it h
     one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));
     await one.waitForLog(/-> MASTER/, 30_000);
   });
-  step(`the return of gw1: ${lostBack} pings of ${PING_MS} ms were lost`);
+  step(`the return of gw1: ${lostBack} pings were lost`);
   const order = one.log.flatMap((line) =>
     /synchronised with|not demoted any more: synchronised|-> MASTER/.exec(line)?.[0] ?? []
   );
@@ -263,7 +231,7 @@ test("the address flaps ten times between two living IKE daemons, and no tunnel 
     await eventually("roles as at first", () => roleOf(one) === "MASTER" && roleOf(two) === "SLAVE");
   });
   const takeovers = [one, two].map((daemon) => daemon.process.countLines(/ -> MASTER: /));
-  step(`ten flaps: ${lost} pings of ${PING_MS} ms were lost, takeovers so far ${takeovers}`);
+  step(`ten flaps: ${lost} pings were lost, takeovers so far ${takeovers}`);
   await waitEqual(lab.gw1, lab.gw2);
   for (const node of [lab.gw1, lab.gw2, lab.client]) assertEquals(await spis(node), inherited, node.name);
   assertEquals(charonClient.process.countLines(/received DELETE|deleting/), 0);
