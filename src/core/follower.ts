@@ -10,6 +10,8 @@ import type { Takeover } from "../ports.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Change, CountersMessage, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
+import { MAX_WANTED } from "../wire/native/catalog.ts";
+import { questionsOf } from "./compare.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
@@ -39,6 +41,15 @@ export interface ListEnd {
   readonly whole: boolean;
 }
 
+/** What is known of a master. */
+export interface Leader {
+  readonly nodeId: string;
+  /** It can say what differs. */
+  readonly compares: boolean;
+}
+
+const UNKNOWN_LEADER: Leader = { nodeId: "", compares: false };
+
 /** What of the configuration a slave goes by. */
 export interface FollowerSettings {
   readonly ownership: Ownership;
@@ -57,9 +68,11 @@ export interface FollowerSettings {
 export class Follower {
   /** Peer whose data is taken, once it has been asked for everything. */
   #master: string | undefined;
-  /** undefined before BEGIN and after END: keys that the snapshot has named. */
-  #seen: Set<string> | undefined;
+  /** undefined before BEGIN and after END: what was here before and the master has not named yet. It goes at END. */
+  #unnamed: Set<string> | undefined;
   #began = false;
+  /** The node whose counters are known here up to that `serial` of its COUNTED. */
+  #counted: { readonly nodeId: string; readonly serial: number } | undefined;
   /** The last snapshot did not add up, and no other has been asked for. */
   #unequal = false;
   #received = 0;
@@ -102,12 +115,15 @@ export class Follower {
     return this.#master;
   }
 
-  /** Follows another master, or the same one anew: asks it for everything. undefined: nobody. */
-  follow(peer: string | undefined): void {
+  /**
+   * Follows another master, or the same one anew: asks it for everything, or for what differs when it `compares`.
+   * undefined: nobody.
+   */
+  follow(peer: string | undefined, { nodeId, compares }: Leader = UNKNOWN_LEADER): void {
     this.isLeftWhole = peer === undefined && (this.synced || this.isLeftWhole);
     this.#master = peer;
     this.#began = false;
-    this.#seen = undefined;
+    this.#unnamed = undefined;
     this.#received = 0;
     this.#acked = 0;
     this.#order.reset();
@@ -118,8 +134,15 @@ export class Follower {
     this.synced = false;
     this.queue.forgetOwed();
     if (peer === undefined) return; // leases of the old master are what a takeover goes by
-    this.leases.followed();
-    this.effects.send(peer, { type: "want", identities: [] });
+    if (this.#counted?.nodeId !== nodeId) this.#counted = undefined;
+    this.leases.followed(this.#counted !== undefined);
+    if (!compares || this.mirror.size === 0) return this.effects.send(peer, { type: "want", identities: [] });
+    const counted = this.#counted?.serial ?? 0;
+    for (const question of questionsOf(this.mirror, "join", counted)) this.effects.send(peer, question);
+    if (this.mirror.refused === 0) return;
+    // perhaps the kernel takes them now; if not, the master has to be told again
+    const refused = [...this.mirror.values()].filter((entry) => entry.refused !== undefined);
+    this.want(refused.map(({ identity }) => identity));
   }
 
   /**
@@ -130,7 +153,7 @@ export class Follower {
    */
   take(peer: string, change: Change | ListEnd, nowMs: number): void {
     this.received.set(peer, (this.received.get(peer) ?? 0) + 1);
-    if (peer !== this.#master || !this.#began && change.type !== "snapshot-begin") {
+    if (peer !== this.#master || !this.#began && !isBeginning(change)) {
       this.effects.send(peer, { type: "ack", change: change.change });
       return;
     }
@@ -142,8 +165,20 @@ export class Follower {
     else if (change.type === "list-end") this.#endList(peer, change, nowMs);
     else {
       this.#began = true;
-      this.#seen = new Set();
+      const isWhole = change.type === "snapshot-begin";
+      this.#unnamed = new Set(isWhole ? [...this.mirror.values()].map(({ key }) => key) : []);
     }
+  }
+
+  /** These records are not on the master, or not like this. @returns whether that is wanted to be known. */
+  doubt(keys: readonly string[]): boolean {
+    for (const key of keys) this.#unnamed?.add(key);
+    return this.#unnamed !== undefined;
+  }
+
+  /** The master has told all counters that had moved by then. */
+  counted(peer: string, nodeId: string, serial: number): void {
+    if (peer === this.#master && this.#began) this.#counted = { nodeId, serial };
   }
 
   /** Takes the latest counters of an SA from the followed master. @throws {DecodeError} */
@@ -212,7 +247,7 @@ export class Follower {
 
   /** When nothing waits any more, judges again which SAs stay out of the kernel, and tells of them. */
   judgeHeldBack(): void {
-    if (this.queue.size > 0 || this.#seen !== undefined) return;
+    if (this.queue.size > 0 || this.#unnamed !== undefined) return;
     const { free, held } = this.#heldBack.judge();
     for (const key of free) {
       this.mirror.mark(key, undefined);
@@ -280,7 +315,8 @@ export class Follower {
   retire(): void {
     this.#master = undefined;
     this.#began = false;
-    this.#seen = undefined;
+    this.#unnamed = undefined;
+    this.#counted = undefined;
     this.#fresh.clear();
     this.#heldBack.clear();
     this.synced = false;
@@ -292,7 +328,7 @@ export class Follower {
     const identity = identityOf(record);
     const before = this.mirror.get(identity.key);
     const entry = this.mirror.set(entryOf(record, put.content, put.rank, nowMs, identity));
-    this.#seen?.add(entry.key);
+    this.#unnamed?.delete(entry.key);
     if (!isShared(record, this.settings.ownership)) {
       this.refuse(entry.key, "local by this node's settings", put.change);
     } else if (refusal !== undefined) {
@@ -302,7 +338,7 @@ export class Follower {
       if (this.#heldBack.take(entry.key, record)) return this.#keepOut(entry, NO_TAKEOVER, put.change);
       this.#fresh.set(entry.key, record);
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
-      const renewed = this.#seen === undefined && before?.rank !== put.rank;
+      const renewed = this.#unnamed === undefined && before?.rank !== put.rank;
       this.queue.add(entry.identity, { force: renewed, change: put.change });
     }
   }
@@ -320,6 +356,7 @@ export class Follower {
   /** What the snapshot did not name is not there; and in the end both mirrors have to be equal. */
   #end(peer: string, { change, count, digest }: SnapshotEnd, nowMs: number): void {
     this.#removeUnnamed(change, this.settings.flushMode === "startup");
+    this.#putMissing(change);
     this.#settleOrder();
     this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
     this.#unequal = !this.synced;
@@ -335,7 +372,7 @@ export class Follower {
 
   #endList(peer: string, { change, whole }: ListEnd, nowMs: number): void {
     if (whole) this.#removeUnnamed(change, true);
-    this.#seen = undefined;
+    this.#unnamed = undefined;
     this.#settleOrder();
     this.synced = true;
     this.snapshotMs.set(peer, nowMs);
@@ -344,15 +381,23 @@ export class Follower {
 
   /** `sweep`: also what is neither in the mirror nor local. @throws {PeerError} when no snapshot has begun. */
   #removeUnnamed(change: number, sweep: boolean): void {
-    const seen = this.#seen;
-    if (seen === undefined) throw new PeerError("ends a snapshot that it has not begun");
-    this.#seen = undefined;
-    for (const { key, identity } of [...this.mirror.values()]) {
-      if (!seen.has(key)) this.#remove(identity, change);
+    if (this.#unnamed === undefined) throw new PeerError("ends a snapshot that it has not begun");
+    for (const key of this.#unnamed) {
+      const entry = this.mirror.get(key);
+      if (entry !== undefined) this.#remove(entry.identity, change);
     }
+    this.#unnamed = undefined;
     if (!sweep) return;
     for (const { key, identity, shared } of this.inventory.values()) {
       if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
+    }
+  }
+
+  /** What expired here when nobody could be asked about it, the master has. */
+  #putMissing(change: number): void {
+    for (const { key, identity, refused } of this.mirror.values()) {
+      const isThere = this.inventory.get(key)?.shared === true;
+      if (!isThere && refused === undefined && !this.queue.has(key)) this.queue.add(identity, { change });
     }
   }
 
@@ -402,12 +447,17 @@ export class Follower {
   }
 
   #ask(identity: RecordIdentity, nowMs: number): void {
-    if (this.#master === undefined || !this.#mayAsk(identity.key, nowMs)) return;
-    const { kind } = identity;
-    this.effects.send(this.#master, {
-      type: "want",
-      identities: [{ kind, identity: encodeIdentity(identity) }],
-    });
+    if (this.#mayAsk(identity.key, nowMs)) this.want([identity]);
+  }
+
+  /** Asks the master for the latest state of these records. */
+  want(identities: readonly RecordIdentity[]): void {
+    if (this.#master === undefined) return;
+    for (let first = 0; first < identities.length; first += MAX_WANTED) {
+      const some = identities.slice(first, first + MAX_WANTED);
+      const wanted = some.map((one) => ({ kind: one.kind, identity: encodeIdentity(one) }));
+      this.effects.send(this.#master, { type: "want", identities: wanted });
+    }
   }
 
   #mayAsk(topic: string, nowMs: number): boolean {
@@ -429,4 +479,8 @@ export class Follower {
       this.queue.add(this.mirror.get(key)!.identity, { force: true });
     }
   }
+}
+
+function isBeginning({ type }: Change | ListEnd): boolean {
+  return type === "snapshot-begin" || type === "catch-up";
 }

@@ -75,10 +75,15 @@ export class Leases {
     for (const key of this.#advances.keys().take(count).toArray()) this.#advances.delete(key);
   }
 
-  /** Another master, or the same one anew: what it says from now on is all that counts. */
-  followed(): void {
-    this.#known.clear();
-    this.#advances.clear();
+  /**
+   * Another master, or the same one anew: what it says from now on is all that counts, unless it goes on where it was
+   * left (`isSame`).
+   */
+  followed(isSame: boolean): void {
+    if (!isSame) {
+      this.#known.clear();
+      this.#advances.clear();
+    }
     this.#isBehind = true;
   }
 

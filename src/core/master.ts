@@ -7,7 +7,7 @@ import { equalBytes } from "../record/address.ts";
 import { isEqualProgress, type Progress } from "../record/progress.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
 import { PROTOCOL } from "../record/sa.ts";
-import type { Message } from "../wire/native/message.ts";
+import type { CatchUp, Message } from "../wire/native/message.ts";
 import { birthOf, entryOf, type Mirror, type MirrorEntry } from "./mirror.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -17,8 +17,6 @@ const MOST_GONE = 10_000;
 /** Mirror and outboxes of a master. */
 export class Master {
   readonly #outboxes = new Map<string, Outbox>();
-  /** Peers that asked for a snapshot while there was none to give. */
-  readonly #asked = new Set<string>();
   /** What was made in the own kernel since this node is master, by the peer that has not acknowledged it yet. */
   readonly #unsaid = new Map<string, Set<string>>();
   /** What a peer has refused since it asked for everything: the content that it would not take and why, by key. */
@@ -45,22 +43,21 @@ export class Master {
     for (const peer of peers) if (!this.#unsaid.has(peer)) this.#unsaid.set(peer, new Set());
   }
 
-  /** A slave asks for everything. `epoch`: undefined while the mirror is not complete yet. */
-  join(peer: string, epoch: number | undefined): void {
-    if (epoch === undefined) {
-      this.#asked.add(peer);
-      return;
-    }
-    const outbox = this.#outboxes.get(peer) ?? new Outbox(this.#lastChange);
-    outbox.snapshot(this.mirror, epoch);
-    this.#refused.delete(peer);
-    this.#outboxes.set(peer, outbox);
+  /** A slave asks for everything. */
+  join(peer: string, epoch: number): void {
+    this.#admit(peer).snapshot(this.mirror, epoch);
   }
 
-  /** The mirror is complete: those who asked get theirs. */
-  complete(epoch: number): void {
-    for (const peer of this.#asked) this.join(peer, epoch);
-    this.#asked.clear();
+  /** A slave asks for what differs, and has the counters up to the move `counted`. @returns what it is told first */
+  catchUp(peer: string, epoch: number, counted: number, nowMs: number): CatchUp {
+    return this.#admit(peer).catchUp(this.mirror, epoch, counted, nowMs);
+  }
+
+  #admit(peer: string): Outbox {
+    const outbox = this.#outboxes.get(peer) ?? new Outbox(this.#lastChange);
+    this.#outboxes.set(peer, outbox);
+    this.#refused.delete(peer);
+    return outbox;
   }
 
   /** The session is gone, or the peer is master too. */
@@ -68,7 +65,6 @@ export class Master {
     this.#lastChange = Math.max(this.#lastChange, this.#outboxes.get(peer)?.lastChange ?? 0);
     this.#done.set(peer, this.done(peer));
     this.#outboxes.delete(peer);
-    this.#asked.delete(peer);
     this.#refused.delete(peer);
   }
 
@@ -132,7 +128,7 @@ export class Master {
 
   /** No master any more. */
   retire(): void {
-    for (const peer of [...this.#outboxes.keys(), ...this.#asked]) this.leave(peer);
+    for (const peer of [...this.#outboxes.keys()]) this.leave(peer);
     this.#gone.clear(); // what comes back from now on, the next master has made
   }
 
@@ -145,7 +141,8 @@ export class Master {
     const outbox = this.#outboxes.get(peer);
     if (outbox === undefined) return [];
     const counters = outbox.nextCounters(this.mirror, nowMs, budgetBytes);
-    return [...counters, ...outbox.next(this.mirror, nowMs, budgetBytes)];
+    const changes = outbox.next(this.mirror, nowMs, budgetBytes);
+    return [...counters, ...changes, ...outbox.nextCounted(this.mirror)];
   }
 
   /** The kernel holds this shared record now. `created`: as a new object; `changed`: its content is new. */
@@ -176,7 +173,7 @@ export class Master {
     const usedMs = before.usedMs ?? birthOf(record, nowMs).usedMs;
     const hasMoved = !isEqualProgress(record.sa.counters, before.counters!);
     this.mirror.count(key, record.sa.counters, { bornMs: before.bornMs, usedMs });
-    if (hasMoved) { for (const outbox of this.#outboxes.values()) outbox.count(before.identity); }
+    if (hasMoved) this.#count(before.identity);
   }
 
   /** The kernel tells how far an SA has come. */
@@ -185,7 +182,11 @@ export class Master {
     if (before?.counters === undefined) return;
     const { bornMs, usedMs = nowMs, counters } = before;
     this.mirror.count(key, { ...counters, ...progress }, { bornMs, usedMs });
-    for (const outbox of this.#outboxes.values()) outbox.count(before.identity);
+    this.#count(before.identity);
+  }
+
+  #count(identity: RecordIdentity): void {
+    for (const outbox of this.#outboxes.values()) outbox.count(identity, this.mirror.moves);
   }
 
   /** The own kernel holds it as its newest, though it was not made anew. */

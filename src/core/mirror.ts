@@ -6,7 +6,9 @@
 import { digestOf } from "../record/digest.ts";
 import { decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import { isEqualProgress } from "../record/progress.ts";
 import type { SaCounters } from "../record/sa.ts";
+import { Buckets, shortDigest } from "./buckets.ts";
 
 /** When something came to be, in milliseconds of CLOCK_BOOTTIME, so that ages need no wall clock. */
 export interface Birth {
@@ -26,14 +28,19 @@ export interface MirrorEntry extends Birth {
   readonly counters: SaCounters | undefined;
   /** Why the own kernel does not hold it; undefined: it does, or will. */
   readonly refused: string | undefined;
+  /** `Mirror.moves` when its counters were known last. */
+  readonly moved: number;
 }
 
 /** The entries by identity, their count and digest. */
 export class Mirror {
   readonly #entries = new Map<string, MirrorEntry>();
   readonly #digest = new Uint8Array(16);
+  /** The same by parts, for a comparison with another mirror. */
+  readonly buckets = new Buckets();
   #refused = 0;
   #rank = 0;
+  #moves = 0;
 
   get size(): number {
     return this.#entries.size;
@@ -47,6 +54,11 @@ export class Mirror {
   /** The rank of a record that is created now: above every rank of this mirror. */
   nextRank(): number {
     return ++this.#rank;
+  }
+
+  /** How often anything was set or counted: what has moved since can be told apart by it. */
+  get moves(): number {
+    return this.#moves;
   }
 
   get greatestRank(): number {
@@ -68,15 +80,16 @@ export class Mirror {
   }
 
   /** Adds or replaces; a policy takes the newest place, as it does in a kernel. */
-  set(entry: MirrorEntry): MirrorEntry {
+  set(entry: Omit<MirrorEntry, "moved">): MirrorEntry {
     const { key } = entry;
     const before = this.#entries.get(key);
     if (before !== undefined) this.#toggle(before);
     if (before !== undefined && before.rank !== entry.rank) this.#entries.delete(key);
-    this.#replace(before, entry);
+    const after = { ...entry, moved: ++this.#moves };
+    this.#replace(before, after);
     this.#rank = Math.max(this.#rank, entry.rank);
-    this.#toggle(entry);
-    return entry;
+    this.buckets.set(key, shortDigest(this.#toggle(after), entry.identity, entry.rank));
+    return after;
   }
 
   /** Marks a record that the own kernel would not take, or takes the mark away. */
@@ -88,7 +101,9 @@ export class Mirror {
   /** Takes newer counters; the content digest knows nothing of them. */
   count(key: string, counters: SaCounters, birth: Birth): void {
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#entries.set(key, { ...entry, counters, ...birth });
+    if (entry?.counters === undefined) return;
+    const moved = isEqualProgress(counters, entry.counters) ? entry.moved : ++this.#moves;
+    this.#entries.set(key, { ...entry, counters, ...birth, moved });
   }
 
   delete(key: string): MirrorEntry | undefined {
@@ -96,6 +111,7 @@ export class Mirror {
     if (entry === undefined) return undefined;
     this.#entries.delete(key);
     this.#toggle(entry);
+    this.buckets.delete(key);
     if (entry.refused !== undefined) this.#refused--;
     return entry;
   }
@@ -107,9 +123,10 @@ export class Mirror {
   }
 
   /** Takes an entry into the digest, or out of it. Computed anew: an entry that kept its own would be a third larger. */
-  #toggle({ identity, content, rank }: MirrorEntry): void {
+  #toggle({ identity, content, rank }: MirrorEntry): Uint8Array {
     const digest = digestOf(content, identity.kind === "policy" ? rank : 0);
     for (let i = 0; i < digest.length; i++) this.#digest[i]! ^= digest[i]!;
+    return digest;
   }
 }
 
@@ -129,7 +146,7 @@ export function entryOf(
   rank: number,
   nowMs: number,
   identity = identityOf(record),
-): MirrorEntry {
+): Omit<MirrorEntry, "moved"> {
   return {
     key: identity.key,
     identity,

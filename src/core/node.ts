@@ -20,7 +20,7 @@ import { KernelSteps } from "./kernel_steps.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
 import { makeParts, type NodeChoices, type NodeParts, type NodeSettings } from "./parts.ts";
-import { PeerTalk } from "./peer_talk.ts";
+import { type PeerProtocol, PeerTalk } from "./peer_talk.ts";
 import { isSameOwnership } from "./ownership.ts";
 import type { Renegotiation } from "./renegotiation.ts";
 import { takeOver } from "./takeover.ts";
@@ -119,8 +119,9 @@ export class Node {
 
   /** Time goes by; call it at least every second, and after every wait. */
   tick(nowMs: number): void {
-    if (this.membership.tick(nowMs)) this.#talk.raised("started");
+    if (this.membership.tick(nowMs)) this.#talk.raised("started", nowMs);
     this.#parts.follower.tick(nowMs);
+    this.#talk.tick(nowMs);
     this.#stepHandover(nowMs);
     this.#judgeDemotion(nowMs);
     this.#removeReplaced(nowMs);
@@ -137,9 +138,9 @@ export class Node {
 
   // --- peers ---
 
-  /** A session with this peer is open and HELLO has come. `epochless`: it speaks the classic protocol. */
-  peerUp(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
-    this.#talk.up(peer, nodeId, slaveOnly, epochless);
+  /** A session with this peer is open and HELLO has come. */
+  peerUp(peer: string, nodeId: string, slaveOnly: boolean, protocol: PeerProtocol = "native"): void {
+    this.#talk.up(peer, nodeId, slaveOnly, protocol);
   }
 
   /** The session is gone. */
@@ -199,9 +200,8 @@ export class Node {
 
   /** The dump that was asked for is complete: all records, oldest first. */
   dumped(records: readonly IpsecRecord[], nowMs: number): void {
-    const { kernel, master } = this.#parts;
-    if (!kernel.dumped(records, nowMs)) return;
-    if (this.membership.acting) master.complete(this.membership.epoch);
+    if (!this.#parts.kernel.dumped(records, nowMs)) return;
+    this.#talk.answer(nowMs);
     this.#talk.refollow(nowMs);
   }
 

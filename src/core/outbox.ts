@@ -5,7 +5,8 @@
 
 import { encodeIdentity } from "../record/encoding.ts";
 import { type RecordIdentity } from "../record/record.ts";
-import type { Change, CountersMessage } from "../wire/native/message.ts";
+import type { SaCounters } from "../record/sa.ts";
+import type { CatchUp, Change, Counted, CountersMessage } from "../wire/native/message.ts";
 import { type Mirror, volatileOf } from "./mirror.ts";
 
 /** Unacknowledged bytes that are handed to TCP at most. */
@@ -20,14 +21,27 @@ type Pending =
   | { readonly kind: "flush"; readonly of: "sa" | "policy"; readonly selector: number }
   | { readonly kind: "end" };
 
+/** An SA whose counters have moved. */
+interface Moved {
+  readonly identity: RecordIdentity;
+  /** `Mirror.moves` when it came here: the peer may not know of this move, nor of later ones. */
+  readonly move: number;
+}
+
 const BEGIN = "begin";
 const END = "end";
 
 /** What one peer has still to be told, and what it has not acknowledged yet. */
 export class Outbox {
   readonly #pending = new Map<string, Pending>();
-  /** SAs whose counters have moved. */
-  readonly #counted = new Map<string, RecordIdentity>();
+  /** SAs whose counters have moved, the oldest move first. */
+  readonly #counted = new Map<string, Moved>();
+  /** The last move that the peer was told to have. */
+  #toldMove = 0;
+  /** The peer's mirror is being compared with ours: what differs is still to be found. */
+  #comparing = false;
+  /** END waits until the peer has the counters that had moved by then. */
+  #endMove = 0;
   /** What is on its way, one entry for all that was given at once; `change` is the last of it. */
   readonly #flight: { readonly change: number; readonly bytes: number; readonly sentMs: number }[] = [];
   #flightBytes = 0;
@@ -61,7 +75,7 @@ export class Outbox {
 
   /** Changes that wait to be sent or acknowledged. */
   get lagChanges(): number {
-    return this.#pending.size + this.#change - this.#acknowledged;
+    return this.#pending.size + this.#change - this.#acknowledged + (this.#comparing ? 1 : 0);
   }
 
   /** How long the oldest unacknowledged change has been on its way. */
@@ -71,11 +85,42 @@ export class Outbox {
 
   /** Everything anew: BEGIN, every record of the mirror in its order, END. */
   snapshot(mirror: Mirror, epoch: number): void {
-    this.#pending.clear();
-    this.#counted.clear();
-    this.#endChange = undefined;
+    this.#clear();
     this.#pending.set(BEGIN, { kind: "begin", epoch });
     for (const { key, identity } of mirror.values()) this.#pending.set(key, identity);
+    this.#pending.set(END, { kind: "end" });
+  }
+
+  /**
+   * Only what differs anew: it is touched when it has been found, then comes `end`. Counters that moved after the peer
+   * was told all up to `counted` are told before.
+   *
+   * @returns the first message of it.
+   */
+  catchUp(mirror: Mirror, epoch: number, counted: number, nowMs: number): CatchUp {
+    this.#clear();
+    this.#comparing = true;
+    const known = counted > mirror.moves ? 0 : counted; // else it was told by somebody else
+    this.#endMove = mirror.moves;
+    for (const { key, identity, counters, moved } of mirror.values()) {
+      if (moved > known && counters !== undefined && hasMoved(counters)) {
+        this.#counted.set(key, { identity, move: known + 1 });
+      }
+    }
+    const change = ++this.#change;
+    this.#flight.push({ change, bytes: MESSAGE_OVERHEAD, sentMs: nowMs });
+    this.#flightBytes += MESSAGE_OVERHEAD;
+    return { type: "catch-up", change, epoch };
+  }
+
+  /** Whether what differs is still to be found. */
+  get comparing(): boolean {
+    return this.#comparing;
+  }
+
+  /** All that differs has been found. */
+  end(): void {
+    this.#comparing = false;
     this.#pending.set(END, { kind: "end" });
   }
 
@@ -84,16 +129,17 @@ export class Outbox {
     if (!this.#pending.has(identity.key)) this.#pending.set(identity.key, identity);
   }
 
-  /** The counters of this SA have moved. They go with its record, if that waits. */
-  count(identity: RecordIdentity): void {
-    if (!this.#pending.has(identity.key)) this.#counted.set(identity.key, identity);
+  /** The counters of this SA have moved, in this move of the mirror. They go with its record, if that waits. */
+  count(identity: RecordIdentity, move: number): void {
+    const { key } = identity;
+    if (!this.#pending.has(key) && !this.#counted.has(key)) this.#counted.set(key, { identity, move });
   }
 
   /** The next counters, at most about `budgetBytes`: they are urgent, and lost ones are replaced by later ones. */
   nextCounters(mirror: Mirror, nowMs: number, budgetBytes: number): CountersMessage[] {
     const messages: CountersMessage[] = [];
     let total = 0;
-    for (const [key, identity] of this.#counted) {
+    for (const [key, { identity }] of this.#counted) {
       if (total >= budgetBytes) break;
       this.#counted.delete(key);
       const entry = mirror.get(key);
@@ -103,6 +149,15 @@ export class Outbox {
       total += volatile.length + MESSAGE_OVERHEAD;
     }
     return messages;
+  }
+
+  /** When nothing waits before it: which counters the peer has by now, if that is news. */
+  nextCounted({ moves }: Mirror): Counted[] {
+    if (this.#pending.size > 0 || this.#comparing) return [];
+    const serial = this.#oldestMove(moves + 1) - 1;
+    if (serial <= this.#toldMove) return [];
+    this.#toldMove = serial;
+    return [{ type: "counted", serial }];
   }
 
   /** A flush: what it covers need not be sent one by one. */
@@ -124,8 +179,9 @@ export class Outbox {
     for (const [key, item] of this.#pending) {
       if (total >= budget) break;
       this.#pending.delete(key);
-      if (item.kind === "end" && this.#pending.size > 0) {
+      if (item.kind === "end" && (this.#pending.size > 0 || this.#oldestMove(Infinity) <= this.#endMove)) {
         this.#pending.set(END, item);
+        if (this.#pending.size === 1) break;
         continue;
       }
       const { change, bytes } = this.#build(item, mirror, nowMs);
@@ -153,6 +209,20 @@ export class Outbox {
     }
     this.#flight.splice(0, done);
     return true;
+  }
+
+  #clear(): void {
+    this.#pending.clear();
+    this.#counted.clear();
+    this.#endChange = undefined;
+    this.#comparing = false;
+    this.#toldMove = 0;
+    this.#endMove = 0;
+  }
+
+  #oldestMove(none: number): number {
+    for (const { move } of this.#counted.values()) return move;
+    return none;
   }
 
   #build(item: Pending, mirror: Mirror, nowMs: number): { change: Change; bytes: number } {
@@ -187,6 +257,10 @@ export class Outbox {
       bytes: content.length + volatile.length + MESSAGE_OVERHEAD,
     };
   }
+}
+
+function hasMoved({ oseq, seq }: SaCounters): boolean {
+  return oseq > 0n || seq > 0n;
 }
 
 function isRecord(item: Pending): item is RecordIdentity {

@@ -5,7 +5,15 @@
 
 import { decodeIdentity, decodeRecord, decodeSaCounters } from "../record/encoding.ts";
 import { identityOf, type IpsecRecord } from "../record/record.ts";
-import type { Change, CountersMessage, Message, Put } from "../wire/native/message.ts";
+import type {
+  Change,
+  CountersMessage,
+  Digests,
+  Message,
+  Put,
+  Want,
+  WantRecords,
+} from "../wire/native/message.ts";
 import { describe } from "./describe.ts";
 import type { ListEnd } from "./follower.ts";
 import { entryOf } from "./mirror.ts";
@@ -13,25 +21,53 @@ import { Offers } from "./offers.ts";
 import { WINDOW_BYTES } from "./outbox.ts";
 import { isShared } from "./ownership.ts";
 import { bump, type NodeParts } from "./parts.ts";
+import { Reconciliation } from "./reconciliation.ts";
+
+/** What a peer speaks. `native`: it also compares; `snapshots`: an older one, which does not. */
+export type PeerProtocol = "native" | "snapshots" | "classic";
+
+/** Questions of one peer that are kept: a mirror of a million records is asked about in so many. */
+const MOST_ASKED = 256;
+
+/** An open session. */
+interface Session {
+  readonly number: number;
+  readonly nodeId: string;
+  readonly compares: boolean;
+}
+
+/** What a slave asks for while its master has not read its kernel yet. */
+type Question = Want | Digests | WantRecords;
 
 export class PeerTalk {
   readonly #offers = new Offers();
   /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
   readonly #outdone = new Set<string>();
   #followedSession = "";
-  readonly #sessions = new Map<string, number>();
+  readonly #sessions = new Map<string, Session>();
   #sessionCount = 0;
+  /** What peers have asked while there was nothing to give. */
+  readonly #asked = new Map<string, Question[]>();
+  readonly #reconciliation: Reconciliation;
 
-  constructor(private readonly parts: NodeParts) {}
+  constructor(private readonly parts: NodeParts) {
+    this.#reconciliation = new Reconciliation(parts);
+  }
+
+  /** Time goes by. */
+  tick(nowMs: number): void {
+    this.#reconciliation.tick(nowMs, (peer) => this.#sessions.get(peer)?.compares === true);
+  }
 
   /** Whether a session with this peer is open. */
   isLive(peer: string): boolean {
     return this.#sessions.has(peer);
   }
 
-  /** This node has another role: whom it asked as master is asked no more. */
+  /** This node has another role: whom it asked as master is asked no more, and nobody asks it. */
   roleChanged(): void {
     this.#outdone.clear();
+    this.#asked.clear();
   }
 
   /** This node takes over: it follows nobody, and has nothing to offer. */
@@ -40,20 +76,21 @@ export class PeerTalk {
     this.#followedSession = "";
   }
 
-  /** A session with this peer is open and HELLO has come. `epochless`: it speaks the classic protocol. */
-  up(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
-    this.#sessions.set(peer, ++this.#sessionCount);
+  /** A session with this peer is open and HELLO has come. */
+  up(peer: string, nodeId: string, slaveOnly: boolean, protocol: PeerProtocol): void {
+    const compares = protocol === "native";
+    this.#sessions.set(peer, { number: ++this.#sessionCount, nodeId, compares });
     const { membership, effects } = this.parts;
-    membership.join(peer, nodeId, slaveOnly, epochless);
+    membership.join(peer, nodeId, slaveOnly, protocol === "classic");
     effects.send(peer, membership.state());
   }
 
   /** The session is gone. */
   down(peer: string, nowMs: number): void {
     this.#sessions.delete(peer);
-    const { membership, master } = this.parts;
+    const { membership } = this.parts;
     membership.leave(peer);
-    master.leave(peer);
+    this.#forget(peer);
     if (membership.refresh()) this.announce();
     this.refollow(nowMs);
   }
@@ -65,7 +102,13 @@ export class PeerTalk {
       case "state":
         return this.#hear(peer, message, nowMs);
       case "want":
-        return this.#want(peer, message.identities);
+      case "digests":
+      case "want-records":
+        return this.#hearQuestion(peer, message, nowMs);
+      case "buckets":
+        return this.#reconciliation.hearAnswer(peer, message);
+      case "counted":
+        return follower.counted(peer, this.#sessions.get(peer)?.nodeId ?? "", message.serial);
       case "ack":
         if (master.ack(peer, message.change, nowMs) === false) {
           effects.close(peer, `acknowledges change ${message.change}, which was never sent`);
@@ -85,6 +128,7 @@ export class PeerTalk {
         }
         return this.#follow(peer, message, nowMs);
       case "snapshot-begin":
+      case "catch-up":
       case "snapshot-end":
       case "list-end":
       case "delete":
@@ -110,11 +154,21 @@ export class PeerTalk {
   }
 
   /** This node acts as master in a new epoch. */
-  raised(reason: string): void {
-    const { membership, effects, kernel, master } = this.parts;
+  raised(reason: string, nowMs: number): void {
+    const { membership, effects } = this.parts;
     effects.log("state", `master in epoch ${membership.epoch}: ${reason}`);
-    if (kernel.known) master.complete(membership.epoch);
+    this.answer(nowMs);
     this.announce();
+  }
+
+  /** When this node can speak as master: those who have asked meanwhile get theirs. */
+  answer(nowMs: number): void {
+    if (!this.#canAnswer) return;
+    const asked = [...this.#asked];
+    this.#asked.clear();
+    for (const [peer, questions] of asked) {
+      for (const question of questions) this.#hearQuestion(peer, question, nowMs);
+    }
   }
 
   /** Own STATE, to everybody. */
@@ -126,14 +180,16 @@ export class PeerTalk {
   refollow(nowMs: number): void {
     const { membership, effects, kernel, follower } = this.parts;
     const peer = kernel.known ? membership.followed : undefined;
-    const session = peer === undefined ? "" : `${peer} ${this.#sessions.get(peer)} ${membership.epoch}`;
+    const session = peer === undefined
+      ? ""
+      : `${peer} ${this.#sessions.get(peer)?.number} ${membership.epoch}`;
     if (session === this.#followedSession) return;
     this.#followedSession = session;
     if (peer !== undefined) {
       effects.log("state", `following ${peer} in epoch ${membership.epoch}`);
       this.#offer(peer, nowMs);
     }
-    follower.follow(peer);
+    follower.follow(peer, peer === undefined ? undefined : this.#sessions.get(peer));
   }
 
   #follow(peer: string, change: Change | ListEnd, nowMs: number): void {
@@ -142,18 +198,18 @@ export class PeerTalk {
   }
 
   #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
-    const { membership, effects, master } = this.parts;
+    const { membership, effects } = this.parts;
     const doubles = membership.twoMasters;
     if (membership.hear(peer, state)) {
       if (membership.acting) {
-        this.raised(`${peer} knew epoch ${state.greatestEpoch}`);
+        this.raised(`${peer} knew epoch ${state.greatestEpoch}`, nowMs);
         this.#askCounters(peer);
       } else this.announce();
     }
     if (membership.twoMasters > doubles) {
       effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
     }
-    if (state.role === "MASTER") master.leave(peer);
+    if (state.role === "MASTER") this.#forget(peer);
     this.refollow(nowMs);
   }
 
@@ -212,17 +268,44 @@ export class PeerTalk {
     this.#offers.set(peer, entries.map((entry) => ({ of: "counters", entry })));
   }
 
-  #want(peer: string, identities: readonly { kind: "sa" | "policy"; identity: Uint8Array }[]): void {
-    const { membership, master, kernel } = this.parts;
+  #hearQuestion(peer: string, question: Question, nowMs: number): void {
+    const { membership } = this.parts;
     if (membership.role !== "MASTER") {
-      if (identities.length === 0 && peer === membership.followed) this.#tellCounters(peer);
-      return;
-    }
-    if (identities.length === 0) {
-      const ready = membership.acting && kernel.known;
-      return master.join(peer, ready ? membership.epoch : undefined);
-    }
-    const outbox = master.outbox(peer);
-    for (const { kind, identity } of identities) outbox?.touch(decodeIdentity(kind, identity));
+      const wantsAll = question.type === "want" && question.identities.length === 0;
+      if (wantsAll && peer === membership.followed) this.#tellCounters(peer);
+    } else if (this.#canAnswer) this.#answer(peer, question, nowMs);
+    else this.#postpone(peer, question);
   }
+
+  /** Whether this node is master, may say so, and has read its kernel. */
+  get #canAnswer(): boolean {
+    return this.parts.membership.acting && this.parts.kernel.known;
+  }
+
+  #postpone(peer: string, question: Question): void {
+    const asked = begins(question) ? [] : this.#asked.get(peer) ?? [];
+    if (asked.length < MOST_ASKED) this.#asked.set(peer, [...asked, question]);
+  }
+
+  #answer(peer: string, question: Question, nowMs: number): void {
+    const { membership: { epoch }, master } = this.parts;
+    if (question.type === "digests") this.#reconciliation.hearQuestion(peer, question, epoch, nowMs);
+    else if (question.type === "want-records") this.#reconciliation.hearWant(peer, question);
+    else if (question.identities.length === 0) master.join(peer, epoch);
+    else {
+      const outbox = master.outbox(peer);
+      for (const { kind, identity } of question.identities) outbox?.touch(decodeIdentity(kind, identity));
+    }
+  }
+
+  #forget(peer: string): void {
+    this.parts.master.leave(peer);
+    this.#asked.delete(peer);
+  }
+}
+
+/** Whether a peer asks for everything anew: what it asked before means nothing any more. */
+function begins(question: Question): boolean {
+  return question.type === "want" && question.identities.length === 0 ||
+    question.type === "digests" && question.purpose === "join" && question.first === 0;
 }

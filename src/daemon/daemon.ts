@@ -23,7 +23,7 @@ import type {
 import { METRICS_CONTENT_TYPE, printMetrics } from "../status/metrics.ts";
 import { equalBytes } from "../record/address.ts";
 import { MAX_ADDRESSES } from "../wire/native/catalog.ts";
-import { type Hello, REVISION } from "../wire/native/message.ts";
+import { CAPABILITY, type Hello, REVISION } from "../wire/native/message.ts";
 import { AllPeers } from "./all_peers.ts";
 import { type ControlCommand, ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
@@ -114,7 +114,8 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
         if (!equalBytes(theirs.settingsDigest, hello.settingsDigest)) {
           warnOfSettings(refusals, peer, clock.bootMs());
         }
-        node.peerUp(peer, theirs.nodeId.toHex(), slaveOnly);
+        const compares = (theirs.capabilities & CAPABILITY.DIGESTS) !== 0;
+        node.peerUp(peer, theirs.nodeId.toHex(), slaveOnly, compares ? "native" : "snapshots");
       },
       down: (peer) => node.peerDown(peer, clock.bootMs()),
       heard: (peer, nowMs) => node.heard(peer, nowMs),
@@ -203,7 +204,7 @@ function helloOf(nodeId: Uint8Array, os: string, resolved: Resolved): Hello {
     revision: REVISION,
     nodeId,
     os,
-    capabilities: 0,
+    capabilities: CAPABILITY.DIGESTS,
     settingsDigest: resolved.settingsDigest,
     // nothing follows from them: what decides is in the digest
     addresses: [...resolved.named, ...everyPeer(resolved).map(({ address }) => address)].slice(

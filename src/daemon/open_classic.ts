@@ -43,7 +43,7 @@ export function openClassic(
     raw: openbsdMessages(HOST_ORDER, () => clock.wallSeconds()),
     flushes: config.flushMode === "startup",
     events: {
-      up: (peer, slaveOnly) => node.peerUp(peer, idOf(peer), slaveOnly, true),
+      up: (peer, slaveOnly) => node.peerUp(peer, idOf(peer), slaveOnly, "classic"),
       down: (peer) => node.peerDown(peer, clock.bootMs()),
       message: (peer, message, nowMs) => node.receive(peer, message, nowMs),
       role: () => node.membership.state().role,

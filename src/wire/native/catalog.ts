@@ -15,6 +15,7 @@ import {
   byte,
   choice,
   counter,
+  digest32,
   fixed,
   flag,
   list,
@@ -25,7 +26,7 @@ import {
   type WireFields,
   word,
 } from "./fields.ts";
-import type { Message } from "./message.ts";
+import type { BucketList, Message } from "./message.ts";
 
 /** The sender's next frame uses its next key. Made and taken by the session, never seen outside of it. */
 export interface Rekey {
@@ -50,6 +51,10 @@ const MAX_REASON_BYTES = 0x200;
 
 /** Most identities in one WANT; more are asked for by more messages. */
 export const MAX_WANTED = 64;
+/** Most buckets in one DIGESTS. */
+export const MAX_BUCKETS = 4096;
+/** Most bytes of all lists of one BUCKETS or WANT RECORDS, at 4 for each bucket and each record. */
+export const MAX_LISTS_BYTES = 0xe000;
 /** Most addresses in HELLO. */
 export const MAX_ADDRESSES = 256;
 
@@ -91,6 +96,17 @@ const address: WireField<Address> = {
   },
 };
 
+const purpose = choice(["join", "check"]);
+const bucketList: WireField<BucketList> = struct({
+  bucket: short,
+  digests: list(digest32, MAX_LISTS_BYTES / 4),
+});
+/** Many short lists or a few long ones: together they fit. */
+const lists: WireField<readonly BucketList[]> = {
+  ...list(bucketList, MAX_BUCKETS),
+  maxBytes: MAX_LISTS_BYTES + 2,
+};
+
 /** Every message of the protocol. */
 export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
   hello: critical(1, {
@@ -127,6 +143,17 @@ export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
   ping: critical(13, { token: counter }),
   pong: advisory(14, { token: counter }),
   bye: advisory(15, { reason }),
+  digests: critical(16, {
+    purpose,
+    counted: counter,
+    bits: byte,
+    first: short,
+    digests: list(digest32, MAX_BUCKETS),
+  }),
+  buckets: critical(17, { purpose, bits: byte, first: short, count: short, lists }),
+  "want-records": critical(18, { purpose, bits: byte, first: short, count: short, lists }),
+  "catch-up": critical(19, { change: counter, epoch: counter }),
+  counted: advisory(20, { serial: counter }),
 };
 
 const byNumber = new Map(

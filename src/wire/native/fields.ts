@@ -32,6 +32,13 @@ export const short: WireField<number> = fixed(u16be);
 /** u32be. */
 export const word: WireField<number> = fixed(u32be);
 
+/** u32be as a signed number. */
+export const digest32: WireField<number> = {
+  ...word,
+  read: (reader) => word.read(reader) | 0,
+  write: (writer, value) => word.write(writer, value >>> 0),
+};
+
 /** u64be that is a whole number of at most 2^53 - 1: epochs, change numbers, counts. */
 export const counter: WireField<number> = {
   minBytes: 8,

@@ -6,6 +6,12 @@ import type { Role } from "../../ports.ts";
 /** Revision of the protocol that HELLO states. */
 export const REVISION = 1;
 
+/** Bits of HELLO's capabilities; unknown ones mean nothing. */
+export const CAPABILITY = {
+  /** Understands DIGESTS and what belongs to them, so that it need not be given all when it comes back. */
+  DIGESTS: 1,
+} as const;
+
 /** First message on a session, from both sides; the initiator's proves that it is alive. */
 export interface Hello {
   readonly type: "hello";
@@ -13,7 +19,7 @@ export interface Hello {
   /** 16 random bytes per process start. */
   readonly nodeId: Uint8Array;
   readonly os: string;
-  /** Bits that later revisions define; 0 now. */
+  /** `CAPABILITY` */
   readonly capabilities: number;
   /** SHA-256 of the ownership settings, first 16 bytes. */
   readonly settingsDigest: Uint8Array;
@@ -37,6 +43,13 @@ export interface State {
 /** A complete snapshot follows: what is not put before its END is not there. */
 export interface SnapshotBegin {
   readonly type: "snapshot-begin";
+  readonly change: number;
+  readonly epoch: number;
+}
+
+/** What differs follows: all else that the receiver has, it keeps. */
+export interface CatchUp {
+  readonly type: "catch-up";
   readonly change: number;
   readonly epoch: number;
 }
@@ -89,6 +102,53 @@ export interface Want {
   readonly identities: readonly { readonly kind: "sa" | "policy"; readonly identity: Uint8Array }[];
 }
 
+/** Why mirrors are compared: a slave joins its master, or somebody wants to know whether they are equal. */
+export type Purpose = "join" | "check";
+
+/** Which part of a mirror is compared: of 2^`bits` buckets those from `first` on. */
+export interface BucketRange {
+  readonly bits: number;
+  readonly first: number;
+}
+
+/** The digests of a bucket's records (u32 in the wire, as signed numbers here), or of some of them. */
+export interface BucketList {
+  readonly bucket: number;
+  readonly digests: readonly number[];
+}
+
+/** "My buckets have these digests; what differs?" */
+export interface Digests extends BucketRange {
+  readonly type: "digests";
+  readonly purpose: Purpose;
+  /** Of the receiver's COUNTED, the last that the sender has; 0: none. Counters that moved later are wanted. */
+  readonly counted: number;
+  /** One for each bucket of the range: the exclusive or of its records' digests. */
+  readonly digests: readonly number[];
+}
+
+/** The answer to DIGESTS: the records of the buckets that differ, by their digests. */
+export interface Buckets extends BucketRange {
+  readonly type: "buckets";
+  readonly purpose: Purpose;
+  readonly count: number;
+  readonly lists: readonly BucketList[];
+}
+
+/** The answer to BUCKETS: the records among them that the sender has not, and wants. */
+export interface WantRecords extends BucketRange {
+  readonly type: "want-records";
+  readonly purpose: Purpose;
+  readonly count: number;
+  readonly lists: readonly BucketList[];
+}
+
+/** All counters have been told that moved before; `serial` counts the moves at the sender since it was started. */
+export interface Counted {
+  readonly type: "counted";
+  readonly serial: number;
+}
+
 /** Every change up to and with this number has been taken by the kernel or refused. */
 export interface Ack {
   readonly type: "ack";
@@ -125,11 +185,16 @@ export type Message =
   | State
   | SnapshotBegin
   | SnapshotEnd
+  | CatchUp
   | Put
   | Delete
   | Flush
   | CountersMessage
+  | Counted
   | Want
+  | Digests
+  | Buckets
+  | WantRecords
   | Ack
   | Refused
   | Ping
@@ -137,4 +202,4 @@ export type Message =
   | Bye;
 
 /** Messages that carry data and are acknowledged by number. */
-export type Change = SnapshotBegin | SnapshotEnd | Put | Delete | Flush;
+export type Change = SnapshotBegin | CatchUp | SnapshotEnd | Put | Delete | Flush;

@@ -195,7 +195,7 @@ const OBSTACLES: readonly (readonly [obstacle: string, make: (a: Host, b: Host) 
   ["is to be slave only", (a, b) => (disconnect(a, b), a.node.peerUp("b", "0".repeat(31) + "2", true))],
   [
     "speaks the classic protocol",
-    (a, b) => (disconnect(a, b), a.node.peerUp("b", "0".repeat(31) + "2", false, true)),
+    (a, b) => (disconnect(a, b), a.node.peerUp("b", "0".repeat(31) + "2", false, "classic")),
   ],
   [
     "does not say its role yet",

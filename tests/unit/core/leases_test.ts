@@ -111,7 +111,7 @@ Deno.test("Leases.overtake() with `replay strict` closes the window over what ma
 
 Deno.test("Leases.overtake() starts above all where the kernel has not caught up with a new master", () => {
   const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ oseq: 1000n }) })));
-  leases.followed();
+  leases.followed(false);
   leases.heard(400);
   assertEquals(leases.overtake(false, 500).stale, 1);
   assert(advances(leases)[0]![1] > 1000n + 2n * LEAST_MARGIN);
@@ -165,6 +165,6 @@ Deno.test("Leases.forget() drops what waits, and so does another master", () => 
   leases.standing(TWO, 0);
   leases.forget(ONE);
   assertEquals(advances(leases).map(([spi]) => spi), [2]);
-  leases.followed();
+  leases.followed(false);
   assertEquals(leases.waiting, false);
 });

@@ -73,7 +73,8 @@ function hear(host: Host, ...messages: readonly Message[]): void {
 
 /** What "p" is told next, by type. */
 function collect(host: Host): string[] {
-  return host.node.collect("p", host.clock.nowMs, 1 << 20).map(({ type }) => type);
+  const messages = host.node.collect("p", host.clock.nowMs, 1 << 20);
+  return messages.map(({ type }) => type).filter((type) => type !== "counted");
 }
 
 function mirrorOfNode({ mirror }: Node): string[] {
@@ -456,7 +457,7 @@ Deno.test("Node.setRole() to SLAVE offers the new master what it was not told", 
   hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
   host.turn();
   const sent = host.takeSent();
-  assertEquals(types(sent).filter((type) => type !== "state"), ["put", "want"]);
+  assertEquals(types(sent).filter((type) => type !== "state"), ["put", "digests"]);
 });
 
 Deno.test("Node.setRole() to SLAVE offers thousands of records in parts", () => {
@@ -640,7 +641,7 @@ Deno.test("Node.setRole() follows the next master at once after stepping down", 
   const host = master([sa(1)]);
   hear(host, stateOf("MASTER", 2, { master: PEER, following: true }));
   host.node.setRole("SLAVE", "test", host.clock.nowMs);
-  assertEquals(types(host.takeSent()), ["state", "want"]);
+  assertEquals(types(host.takeSent()), ["state", "digests"]);
   hear(host, ...snapshotOf(mirrorOf(sa(2))));
   host.turn();
   assertEquals(host.holds(), ["sa 2"], "it has become the slave's kernel");

@@ -231,8 +231,8 @@ Deno.test("Outbox.nextCounters() gives the latest once, without a number and wha
   outbox.snapshot(mirror, 1);
   while (outbox.next(mirror, 0, LOTS).length > 0);
   assertEquals(outbox.ready, false, "the window is full");
-  outbox.count(identityOf(sa(1)));
-  outbox.count(identityOf(sa(1)));
+  outbox.count(identityOf(sa(1)), 1);
+  outbox.count(identityOf(sa(1)), 1);
   assertEquals(outbox.ready, true);
   const lag = outbox.lagChanges;
   assertEquals(outbox.nextCounters(mirror, 0, LOTS).map(({ type }) => type), ["counters"]);
@@ -243,11 +243,11 @@ Deno.test("Outbox.nextCounters() leaves out what goes with its record, and what 
   const mirror = mirrorOf(sa(1), sa(2));
   const outbox = new Outbox();
   touch(outbox, sa(1));
-  outbox.count(identityOf(sa(1)));
-  outbox.count(identityOf(sa(2)));
+  outbox.count(identityOf(sa(1)), 1);
+  outbox.count(identityOf(sa(2)), 1);
   mirror.delete(recordKey(sa(2)));
   assertEquals(outbox.nextCounters(mirror, 0, LOTS), []);
-  outbox.count(identityOf(sa(1)));
+  outbox.count(identityOf(sa(1)), 1);
   outbox.snapshot(mirror, 1);
   assertEquals(outbox.nextCounters(mirror, 0, LOTS), []);
 });
@@ -255,7 +255,7 @@ Deno.test("Outbox.nextCounters() leaves out what goes with its record, and what 
 Deno.test("Outbox.nextCounters() stops at the budget and goes on", () => {
   const records = Array.from({ length: 10 }, (_, i) => sa(i));
   const [mirror, outbox] = [mirrorOf(...records), new Outbox()];
-  for (const record of records) outbox.count(identityOf(record));
+  for (const record of records) outbox.count(identityOf(record), 1);
   const first = outbox.nextCounters(mirror, 0, 1).length;
   assertEquals([first, outbox.nextCounters(mirror, 0, LOTS).length], [1, 9]);
 });

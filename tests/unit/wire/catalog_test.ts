@@ -56,6 +56,25 @@ const vectors: { readonly [K in keyof typeof MESSAGE_VECTORS]: WireMessage } = {
   ping: { type: "ping", token: 77 },
   pong: { type: "pong", token: 77 },
   bye: { type: "bye", reason: "going down" },
+  digests: { type: "digests", purpose: "check", counted: 6, bits: 7, first: 64, digests: [1, -2] },
+  buckets: {
+    type: "buckets",
+    purpose: "join",
+    bits: 7,
+    first: 64,
+    count: 2,
+    lists: [{ bucket: 65, digests: [0x01020304, -1] }, { bucket: 66, digests: [] }],
+  },
+  wantRecords: {
+    type: "want-records",
+    purpose: "check",
+    bits: 7,
+    first: 64,
+    count: 2,
+    lists: [{ bucket: 65, digests: [-1] }],
+  },
+  catchUp: { type: "catch-up", change: 1, epoch: 5 },
+  counted: { type: "counted", serial: 9 },
 };
 
 for (const [name, message] of Object.entries(vectors)) {

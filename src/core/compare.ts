@@ -1,0 +1,96 @@
+/**
+ * How two nodes find out what differs between their mirrors: one states the digests of its buckets, the other answers
+ * with the digests of the records in those that differ. Both may change meanwhile: what is on its way shows as a
+ * difference, so it is sent twice at worst.
+ */
+
+import { MAX_LISTS_BYTES } from "../wire/native/catalog.ts";
+import type { BucketList, BucketRange, Buckets as Answer, Digests, Purpose } from "../wire/native/message.ts";
+import { bitsFor, type Buckets, MOST_BITS } from "./buckets.ts";
+import type { Mirror } from "./mirror.ts";
+
+/** A question is about so many records at most, so that the answer fits into a message even if all differ. */
+const RECORDS_AT_ONCE = 8192;
+
+/** Bytes of a digest, and of a list without its digests. */
+const DIGEST_BYTES = 4;
+
+/** What an answer shows. */
+export interface Differences {
+  /** Digests of records that the other node has, and this one has not. */
+  readonly lacking: readonly BucketList[];
+  /** Keys of records that this node has, and the other one has not like this. */
+  readonly alone: readonly string[];
+}
+
+/** Questions about a whole mirror, in at least `parts` parts, each about the mirror as it is when it is asked for. */
+export function* questionsOf(
+  { buckets, size }: Mirror,
+  purpose: Purpose,
+  counted: number,
+  parts = 1,
+): Generator<Digests> {
+  const bits = bitsFor(size);
+  const mostBuckets = Math.max(1, 2 ** bits / parts);
+  let digests: number[] = [];
+  let records = 0;
+  for (let bucket = 0, first = 0; bucket < 2 ** bits; bucket++) {
+    const more = buckets.size(bits, bucket);
+    if (digests.length >= mostBuckets || digests.length > 0 && records + more > RECORDS_AT_ONCE) {
+      yield { type: "digests", purpose, counted, bits, first, digests };
+      [first, records, digests] = [bucket, 0, []];
+    }
+    digests.push(buckets.digest(bits, bucket));
+    records += more;
+    if (bucket === 2 ** bits - 1) yield { type: "digests", purpose, counted, bits, first, digests };
+  }
+}
+
+/** The answer to a question; undefined when so much differs that it does not fit into a message. */
+export function answerTo({ purpose, bits, first, digests }: Digests, buckets: Buckets): Answer | undefined {
+  const lists: BucketList[] = [];
+  let bytes = 0;
+  for (const [i, theirs] of digests.entries()) {
+    const bucket = first + i;
+    if (buckets.digest(bits, bucket) === theirs) continue;
+    bytes += DIGEST_BYTES * (1 + buckets.size(bits, bucket));
+    if (bytes > MAX_LISTS_BYTES) return undefined;
+    lists.push({ bucket, digests: [...buckets.records(bits, bucket)].map(([, digest]) => digest) });
+  }
+  return { type: "buckets", purpose, bits, first, count: digests.length, lists };
+}
+
+/** What an answer shows of the own mirror as it is now. */
+export function differencesIn({ bits, lists }: Answer, buckets: Buckets): Differences {
+  const lacking: BucketList[] = [];
+  const alone: string[] = [];
+  for (const { bucket, digests } of lists) {
+    const theirs = new Set(digests);
+    for (const [key, digest] of buckets.records(bits, bucket)) if (!theirs.delete(digest)) alone.push(key);
+    if (theirs.size > 0) lacking.push({ bucket, digests: [...theirs] });
+  }
+  return { lacking, alone };
+}
+
+/** The keys of the records that are meant by these digests, as far as they are still there. */
+export function keysOf(lists: readonly BucketList[], bits: number, buckets: Buckets): string[] {
+  return lists.flatMap(({ bucket, digests }) => {
+    const wanted = new Set(digests);
+    return [...buckets.records(bits, bucket)].filter(([, digest]) => wanted.has(digest)).map(([key]) => key);
+  });
+}
+
+/** Whether a range lies within 2^`bits` buckets, and they are not finer than the finest. */
+export function isRange(
+  { bits, first }: BucketRange,
+  count: number,
+  lists: readonly BucketList[] = [],
+): boolean {
+  return bits <= MOST_BITS && first + count <= 2 ** bits &&
+    lists.every(({ bucket }) => bucket >= first && bucket < first + count);
+}
+
+/** Whether this is the last part of a comparison of all. */
+export function isLast({ bits, first }: BucketRange, count: number): boolean {
+  return first + count === 2 ** bits;
+}
