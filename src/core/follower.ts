@@ -25,10 +25,14 @@ import { decodePolicy, OrderWatch } from "./order_watch.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
 import type { ApplyQueue, Waiting } from "./queue.ts";
+import { Refusals } from "./refusals.ts";
 import { slaveRecord } from "./slave_record.ts";
 
 /** An identity is asked about, and a snapshot asked for again, at most once in this time. */
 const ASK_AGAIN_MS = 10_000;
+
+/** Refusals told in one turn: there may be as many as records, and a socket takes only so much. */
+const MOST_REFUSALS = 64;
 
 /** A master counts ranks up from those that it has taken over, and a rank has 53 bits. */
 const GREATEST_RANK = 2 ** 52;
@@ -89,6 +93,7 @@ export class Follower {
   readonly #displaced = new Map<string, IpsecRecord>();
   /** Records as they came, until their turn: most wait for milliseconds, and need not be decoded twice. */
   readonly #fresh = new Map<string, IpsecRecord>();
+  readonly #refusals = new Refusals();
   /** What to say when the kernel has taken the last change of a snapshot. */
   #complete: { readonly change: number; readonly text: string } | undefined;
   readonly #askedMs = new Map<string, number>();
@@ -130,6 +135,7 @@ export class Follower {
     this.#unequal = false;
     this.#complete = undefined;
     this.#fresh.clear();
+    this.#refusals.clear();
     this.#heldBack.clear();
     this.synced = false;
     this.queue.forgetOwed();
@@ -263,17 +269,27 @@ export class Follower {
 
   #tellRefused({ identity }: MirrorEntry, reason: string): void {
     this.effects.log("error", `refused ${describe(identity)}: ${reason}`, `refused ${reason}`);
+    if (this.#master !== undefined) this.#refusals.add(identity, reason);
+  }
+
+  /** Whether `report` has more to say. */
+  get hasUntold(): boolean {
+    return this.#refusals.size > 0;
+  }
+
+  /** Tells the master what has been refused, a part of it each time, and then acknowledges what has been settled. */
+  report(): void {
     if (this.#master === undefined) return;
-    const { kind } = identity;
-    this.effects.send(this.#master, { type: "refused", kind, identity: encodeIdentity(identity), reason });
+    for (const refused of this.#refusals.take(MOST_REFUSALS)) this.effects.send(this.#master, refused);
+    if (!this.hasUntold) this.#acknowledge(this.#master);
   }
 
   /** Acknowledges what has been settled since the last time. */
-  acknowledge(): void {
+  #acknowledge(master: string): void {
     const settled = this.queue.settled(this.#received);
-    if (this.#master === undefined || settled <= this.#acked) return;
+    if (settled <= this.#acked) return;
     this.#acked = settled;
-    this.effects.send(this.#master, { type: "ack", change: settled });
+    this.effects.send(master, { type: "ack", change: settled });
     if (this.#complete === undefined || settled < this.#complete.change) return;
     this.effects.log("state", this.#complete.text);
     this.#complete = undefined;
@@ -318,6 +334,7 @@ export class Follower {
     this.#unnamed = undefined;
     this.#counted = undefined;
     this.#fresh.clear();
+    this.#refusals.clear();
     this.#heldBack.clear();
     this.synced = false;
   }
@@ -329,6 +346,7 @@ export class Follower {
     const before = this.mirror.get(identity.key);
     const entry = this.mirror.set(entryOf(record, put.content, put.rank, nowMs, identity));
     this.#unnamed?.delete(entry.key);
+    this.#refusals.delete(entry.key);
     if (!isShared(record, this.settings.ownership)) {
       this.refuse(entry.key, "local by this node's settings", put.change);
     } else if (refusal !== undefined) {
@@ -416,6 +434,7 @@ export class Follower {
   #forget(key: string): void {
     this.mirror.delete(key);
     this.#fresh.delete(key);
+    this.#refusals.delete(key);
     this.#heldBack.delete(key);
     this.leases.forget(key);
     if (this.inventory.get(key) === undefined) this.guard.delete(key);

@@ -77,7 +77,7 @@ export class Node {
   /** What the caller has to do now, in this order. */
   takeEffects(): readonly Effect[] {
     this.#parts.kernel.dumpBegins();
-    this.#parts.follower.acknowledge();
+    this.#parts.follower.report();
     return this.#parts.effects.take();
   }
 

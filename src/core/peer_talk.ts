@@ -148,9 +148,11 @@ export class PeerTalk {
     return offers.length > 0 ? offers : this.parts.master.collect(peer, nowMs, budgetBytes);
   }
 
-  /** Whether `collect` would give something. */
+  /** Whether `collect` would give something, or the next effects hold more for this peer. */
   hasData(peer: string): boolean {
-    return this.#offers.isReady(peer) || this.parts.master.outbox(peer)?.ready === true;
+    const { master, follower } = this.parts;
+    return this.#offers.isReady(peer) || master.outbox(peer)?.ready === true ||
+      follower.hasUntold && follower.master === peer;
   }
 
   /** This node acts as master in a new epoch. */

@@ -108,7 +108,7 @@ class Slave {
       this.follower.restoreOrder();
       this.follower.judgeHeldBack();
     } while (this.queue.size > 0);
-    this.follower.acknowledge();
+    this.follower.report();
     return this.#done.splice(0);
   }
 
@@ -166,7 +166,7 @@ Deno.test("Follower.retire() takes nothing any more", () => {
   const slave = new Slave().synced(sa(1));
   slave.follower.retire();
   slave.take(put(sa(2), 7));
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals([slave.mirror.size, slave.saysShort(), slave.follower.synced], [1, ["ack 7"], false]);
 });
 
@@ -317,7 +317,7 @@ for (const [what, change, error] of faults) {
     const slave = new Slave().synced(sa(1));
     const before = slave.mirror.digest;
     assertEquals(assertThrows(() => slave.take(change), Error).name, error);
-    slave.follower.acknowledge();
+    slave.follower.report();
     assertEquals(slave.mirror.digest, before);
     slave.follower.follow(undefined); // the session ends
     slave.synced(sa(1), sa(2));
@@ -336,35 +336,46 @@ Deno.test("Follower.plan() lives with limits and ages at the end of their range"
 
 // --- acknowledgements ---
 
-Deno.test("Follower.acknowledge() waits until the kernel has taken the record", () => {
+Deno.test("Follower.report() tells many refusals in parts, and acknowledges when all are told", () => {
+  const slave = new Slave().synced();
+  const strange = Array.from({ length: 100 }, (_, i) => sa(i + 1, { flags: 0x80000000 }));
+  slave.take(...strange.map((record, i) => put(record, 10 + i)));
+  slave.follower.report();
+  assertEquals(slave.saysShort(), Array(64).fill("refused"));
+  slave.take(put(sa(99), 110), gone(sa(100), 111)); // neither is refused any more
+  assertEquals([slave.work(), slave.follower.hasUntold], [["put sa 99"], false]);
+  assertEquals(slave.saysShort(), [...Array(34).fill("refused"), "ack 111"]);
+});
+
+Deno.test("Follower.report() waits until the kernel has taken the record", () => {
   const slave = new Slave().synced();
   slave.take(put(sa(1), 9), put(sa(2), 10));
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals(slave.saysShort(), ["ack 8"], "of what came before");
   const waiting = slave.queue.shift()!;
   for (const step of slave.follower.plan(waiting, 0)) slave.follower.stepped(step);
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals(slave.saysShort(), []);
   slave.queue.done(waiting.key);
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals(slave.saysShort(), ["ack 9"]);
   slave.work();
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals(slave.saysShort(), ["ack 10"], "once");
 });
 
-Deno.test("Follower.acknowledge() waits for what END removes", () => {
+Deno.test("Follower.report() waits for what END removes", () => {
   const slave = new Slave({ holds: [sa(9)] });
   slave.follower.follow(MASTER);
   slave.says();
   slave.take(...snapshotOf(new Mirror()));
-  slave.follower.acknowledge();
+  slave.follower.report();
   assertEquals(slave.saysShort(), ["ack 1"]);
   slave.work();
   assertEquals(slave.saysShort(), ["ack 2"]);
 });
 
-Deno.test("Follower.acknowledge() owes a new master nothing for the old one's changes", () => {
+Deno.test("Follower.report() owes a new master nothing for the old one's changes", () => {
   const slave = new Slave().synced();
   slave.take(put(sa(1), 100));
   slave.follower.follow(MASTER);
@@ -422,13 +433,15 @@ Deno.test("Follower.failed() is over when the record changes", () => {
 Deno.test("Follower.take() refuses what is local by this node's settings, and what it stands for goes", () => {
   const slave = new Slave().synced(sa(1), policy("10.2.0.0/16"));
   slave.take(put(sa(1, { src: LOCAL }), 9), put(localPolicy("10.2.0.0/16"), 10));
-  assertEquals(slave.saysShort(), ["refused", "refused"]);
+  slave.follower.report();
+  assertEquals(slave.saysShort(), ["refused", "refused", "ack 8"]);
   assertEquals([slave.work(), slave.mirror.size], [["delete sa 1", "delete policy 10.2.0.0/16"], 2]);
 });
 
 Deno.test("Follower.take() refuses a record with unknown critical attributes by name", () => {
   const slave = new Slave().synced();
   slave.take(put(sa(1, { flags: 0x8000_0000 }), 9));
+  slave.follower.report();
   const [refused] = slave.says() as (Message & { type: "refused" })[];
   assertEquals([refused!.reason, slave.work()], ["unknown critical SA flags 0x80000000", []]);
 });
