@@ -52,6 +52,17 @@ export function encodeUnixSockaddr(system: System, path: string): Uint8Array<Arr
   return writer.bytes(text).u8(0).finish();
 }
 
+/** A name of Linux' that is no path (unix(7)): a zero before it, and none behind. @throws {RangeError} when it is too long. */
+export function encodeAbstractSockaddr(name: string): Uint8Array<ArrayBuffer> {
+  const text = new TextEncoder().encode(name);
+  if (text.length >= UNIX_PATH_BYTES) {
+    throw new RangeError(`Cannot connect to "@${name}": the name is too long`);
+  }
+  const writer = new Writer();
+  writeHead(writer, "linux", constantsOf("linux").AF_UNIX, 2 + text.length + 1);
+  return writer.u8(0).bytes(text).finish();
+}
+
 /** The family number at the front of any socket address. @throws {DecodeError} */
 export function sockaddrFamily(system: System, source: Uint8Array): number {
   return readHead(new Reader(source, "sockaddr"), system);

@@ -8,6 +8,7 @@ import { Listeners } from "../src/daemon/listeners.ts";
 import { openIke } from "../src/daemon/open_ike.ts";
 import type { Configuration } from "../src/daemon/reload.ts";
 import { resolveConfig, type Resolver } from "../src/daemon/resolve_config.ts";
+import { JournalHandler } from "../src/log/journal_handler.ts";
 import { StderrHandler } from "../src/log/stderr_handler.ts";
 import { SyslogHandler } from "../src/log/syslog_handler.ts";
 import { openLog } from "../src/log/verbosity.ts";
@@ -33,6 +34,7 @@ import { controlPath } from "./control.ts";
 import { faultOf, isExpected } from "./errors.ts";
 import { MASTER, openKeeper, SLAVE } from "./keeper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
+import { isJournalStderr, openSupervisor } from "./systemd.ts";
 import { openTracker } from "./tracker.ts";
 
 /** What `sasyncd log verbose` counts as: everything. */
@@ -55,7 +57,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
   forbidTracing(libc);
   const syslog = new SyslogSocket(libc);
   const handler = debug
-    ? new StderrHandler(writeStderr)
+    ? isJournalStderr() ? new JournalHandler(writeStderr) : new StderrHandler(writeStderr)
     : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
   const log = openLog(handler, verbosity);
   const resolved = resolveConfig(config, resolverOf(libc));
@@ -98,6 +100,7 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     control: controlListener,
     log,
     metrics,
+    supervisor: openSupervisor(libc),
     adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
     os: Deno.build.os,
   });

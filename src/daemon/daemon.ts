@@ -39,6 +39,7 @@ import { Preference } from "./preference.ts";
 import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
+import type { Supervisor } from "./supervisor.ts";
 import { logCommands, showCommands } from "./show_commands.ts";
 import { statusOf } from "./status_view.ts";
 
@@ -67,6 +68,8 @@ export interface DaemonPorts {
   readonly control?: LocalListener;
   /** Where figures are asked for; undefined: nowhere. */
   readonly metrics?: Listener;
+  /** Tells the service manager; undefined: there is none that wants to know. */
+  readonly supervisor?: Supervisor;
   readonly log: Log;
   /** Has the log say more, or what it said at first. */
   readonly adjustLog?: (loudness: "verbose" | "brief") => void;
@@ -134,6 +137,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     ports: ports.reload,
     log,
     configuration: { config, resolved },
+    begins: () => ports.supervisor?.reloading(),
     wake: () => poller.wake(),
     apply(next, listeners, tracker) {
       const { peers, named: localAddresses } = next.resolved;
@@ -180,6 +184,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     reload,
     monitor,
     metrics,
+    supervisor: ports.supervisor,
   });
 }
 

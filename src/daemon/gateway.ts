@@ -29,6 +29,7 @@ import type { Monitor } from "./monitor.ts";
 import type { Preference } from "./preference.ts";
 import type { Reload } from "./reload.ts";
 import type { RoleWatch } from "./role_watch.ts";
+import type { Supervisor } from "./supervisor.ts";
 
 /** Kernel events read in one turn. */
 const EVENTS_PER_TURN = 512;
@@ -71,6 +72,8 @@ export interface GatewayOptions {
   readonly monitor: Monitor;
   /** undefined: none are to be had. */
   readonly metrics: MetricsServer | undefined;
+  /** undefined: nobody wants to know. */
+  readonly supervisor: Supervisor | undefined;
   /** undefined: the configuration is read once. */
   readonly reload: Reload | undefined;
 }
@@ -116,6 +119,7 @@ export class Gateway {
       clock.look();
       this.turn(new Map(ready.map((one) => [one.fd, one])));
     }
+    this.options.supervisor?.stopping();
     this.options.control?.close();
     this.options.metrics?.close();
     peers.stop(this.#stopReason);
@@ -155,6 +159,21 @@ export class Gateway {
     repeats.flush(clock.bootMs());
     troubles.flush(clock.bootMs());
     monitor.look({ node, peers });
+    this.#wakeAtMs = Math.min(this.#wakeAtMs, this.#tellSupervisor());
+  }
+
+  /** @returns when it has to be told again */
+  #tellSupervisor(): number {
+    const { node: { membership: { role, epoch, peerNames } }, peers, reload, clock } = this.options;
+    const connected = peers.live().length;
+    const standing = {
+      role,
+      epoch,
+      connected,
+      peers: peerNames.length,
+      isReloading: reload?.isReading === true,
+    };
+    return this.options.supervisor?.tick(standing, clock.bootMs()) ?? Infinity;
   }
 
   #interests(): Interest[] {

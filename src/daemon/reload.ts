@@ -31,6 +31,8 @@ export interface ReloadOptions {
   readonly log: Log;
   /** What the daemon was started with. */
   readonly configuration: Configuration;
+  /** A configuration is going to be read. */
+  begins(): void;
   /** A configuration is read, or cannot be: `tick` has to be called. */
   wake(): void;
   /** Brings it to everybody; cannot fail. `tracker`: undefined when the one that there is stays. */
@@ -69,9 +71,15 @@ export class Reload {
     return this.#current;
   }
 
+  /** A configuration is being read. */
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
+
   /** Begins to read the configuration; while that is under way already, nothing more. */
   begin(): Reading {
     if (this.#reading !== undefined) return this.#reading;
+    this.options.begins();
     const end = (found: Configuration | Error) => {
       this.#found = found;
       this.options.wake();

@@ -60,12 +60,17 @@ export function formatSyslog(
   { level, datetime, msg }: Pick<LogRecord, "level" | "datetime" | "msg">,
   pid: number,
 ) {
-  const severity = SEVERITIES.find(([least]) => level >= least)?.[1] ?? 7;
+  const severity = severityOf(level);
   const day = String(datetime.getDate()).padStart(2);
   const time = [datetime.getHours(), datetime.getMinutes(), datetime.getSeconds()]
     .map((part) => String(part).padStart(2, "0")).join(":");
   const header = `<${FACILITY + severity}>${MONTHS[datetime.getMonth()]} ${day} ${time} sasyncd[${pid}]: `;
   return header + escapeControls(msg);
+}
+
+/** The severity of syslog for a level of @std/log. */
+export function severityOf(level: number): number {
+  return SEVERITIES.find(([least]) => level >= least)?.[1] ?? 7;
 }
 
 function encode(line: string): Uint8Array {

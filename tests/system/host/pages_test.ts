@@ -35,7 +35,8 @@ Deno.test("sasyncd.conf(5) has no statement that is not there", () => {
 });
 
 Deno.test("sasyncd.conf(5) has every key of TOML, and no other", () => {
-  const [, readers = ""] = /readDocument\(document: unknown.*?\{\n(.*?)\n {2}\}/s.exec(read("src/config/toml.ts")) ?? [];
+  const [, readers = ""] =
+    /readDocument\(document: unknown.*?\{\n(.*?)\n {2}\}/s.exec(read("src/config/toml.ts")) ?? [];
   const known = readers.matchAll(/^ {6}(\w+): /gm).map(([, key]) => key!).toArray();
   const told = configPage.matchAll(/^\.It Li (\w+) Ta /gm).map(([, key]) => key!).toArray();
   assertEquals(told.toSorted(), known.toSorted());

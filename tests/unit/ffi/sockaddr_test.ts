@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   decodeSockaddr,
+  encodeAbstractSockaddr,
   encodeSockaddr,
   encodeUnixSockaddr,
   sockaddrFamily,
@@ -45,6 +46,12 @@ for (const [system, text, bytes] of ROWS) {
 Deno.test("decodeSockaddr() has nothing to say of other families", () => {
   assertEquals(decodeSockaddr("linux", new Uint8Array(16)), undefined);
   assertEquals(sockaddrLength("linux", 17), undefined);
+});
+
+Deno.test("encodeAbstractSockaddr() begins with NUL, ends with the name, and refuses what does not fit", () => {
+  assertEquals([...encodeAbstractSockaddr("ab")], [1, 0, 0, 0x61, 0x62]);
+  assertEquals(encodeAbstractSockaddr("x".repeat(100)).length, 103);
+  assertThrows(() => encodeAbstractSockaddr("x".repeat(108)), RangeError, "too long");
 });
 
 Deno.test("encodeUnixSockaddr() ends in NUL and refuses what does not fit", () => {

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type LogLevel, LogLevels } from "@std/log";
 import { escapeControls } from "../../../src/log/escape.ts";
+import { JournalHandler } from "../../../src/log/journal_handler.ts";
 import { StderrHandler } from "../../../src/log/stderr_handler.ts";
 import { formatSyslog, SyslogHandler } from "../../../src/log/syslog_handler.ts";
 import { openLog } from "../../../src/log/verbosity.ts";
@@ -15,6 +16,13 @@ const ESCAPE_ROWS: readonly (readonly [text: string, escaped: string])[] = [
 for (const [text, escaped] of ESCAPE_ROWS) {
   Deno.test(`escapeControls() of ${JSON.stringify(text)}`, () => assertEquals(escapeControls(text), escaped));
 }
+
+Deno.test("JournalHandler writes the priority before each line", () => {
+  const lines: string[] = [];
+  const log = openLog(new JournalHandler((line) => lines.push(line)), 2);
+  for (const method of ["error", "notice", "state", "detail"] as const) log[method](`${method}\n`);
+  assertEquals(lines, ["<3>error\\n\n", "<5>notice\\n\n", "<6>state\\n\n", "<7>detail\\n\n"]);
+});
 
 const SYSLOG_ROWS:
   readonly (readonly [level: LogLevel, month: number, day: number, text: string, line: string])[] = [
