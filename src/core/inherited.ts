@@ -22,6 +22,9 @@ export const INHERITED_GRACE_MS = 60_000;
 /** How often it is judged. */
 const JUDGE_MS = 1000;
 
+/** An IKE daemon counts reqids from 1; greater ones were most likely configured. */
+const GIVEN_REQIDS = 1000;
+
 /** Records decoded, or SAs judged, at once: some milliseconds. */
 const AT_ONCE = 500;
 
@@ -208,6 +211,12 @@ export class Inherited {
       ? "none of them has a time limit"
       : `the first ends in ${Math.floor(firstEndsInMs / 1000)} s`;
     this.parts.effects.log("state", `inherited ${count} SAs, ${end}`);
+    const given = this.#sas.values().filter(({ reqid }) => reqid > 0 && reqid <= GIVEN_REQIDS).toArray();
+    if (given.length === 0) return;
+    this.#count("inherited SAs with reqids that may be given again", given.length);
+    const text = `${given.length} inherited SAs have reqids that the local IKE daemon may give again (1 to ` +
+      `${GIVEN_REQIDS}): set \`reqid\` for each child, above these`;
+    this.parts.effects.log("state", text);
   }
 
   /** No inherited SA is left to judge. */

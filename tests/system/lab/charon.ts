@@ -50,17 +50,20 @@ export class Charon {
   ) {}
 
   /**
-   * Starts charon and loads the tunnel; ready to initiate or to answer. With the kernel `pfkey` the scenario needs
-   * `guest({ kernelPfkey: true })`.
+   * Starts charon and loads the tunnel, or a whole swanctl.conf; ready to initiate or to answer. With the kernel
+   * `pfkey` the scenario needs `guest({ kernelPfkey: true })`.
    */
-  static async start(node: Node, tunnel: Tunnel, kernel: CharonKernel = "netlink"): Promise<Charon> {
+  static async start(node: Node, tunnel: Tunnel | string, kernel: CharonKernel = "netlink"): Promise<Charon> {
     const folder = `${node.folder}/charon`;
     await Deno.mkdir(`${folder}/swanctl`, { recursive: true });
     if (kernel === "pfkey") {
       await Deno.copyFile(findKernelPfkey().path, `${PLUGINS}/libstrongswan-kernel-pfkey.so`);
     }
     await Deno.writeTextFile(`${folder}/strongswan.conf`, strongswanConf(kernel));
-    await Deno.writeTextFile(`${folder}/swanctl/swanctl.conf`, swanctlConf(tunnel));
+    await Deno.writeTextFile(
+      `${folder}/swanctl/swanctl.conf`,
+      typeof tunnel === "string" ? tunnel : swanctlConf(tunnel),
+    );
     const environment = [`STRONGSWAN_CONF=${folder}/strongswan.conf`, `SWANCTL_DIR=${folder}/swanctl`];
     step(`${node.name}: charon starts, kernel-${kernel}`);
     await node.run("rm", "-f", "/run/charon.vici"); // a charon before leaves its socket, which nobody answers
@@ -132,6 +135,7 @@ charon {
   filelog {
     stderr {
       default = 1
+      ike_name = yes
       flush_line = yes
     }
   }

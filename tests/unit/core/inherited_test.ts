@@ -354,9 +354,9 @@ Deno.test("Inherited.begin() knows nothing of an earlier reign", () => {
 Deno.test("Inherited.inheritance() counts and says when the first ends", () => {
   const counters = sampleCounters({ ageSeconds: 100, usedSeconds: 90 });
   const reign = new Reign([
-    outbound(16, { hard: { addSeconds: 3700n }, counters }),
-    outbound(17, { hard: { addSeconds: 4000n, useSeconds: 1000n }, counters }),
-    outbound(18),
+    outbound(16, { reqid: 1001, hard: { addSeconds: 3700n }, counters }),
+    outbound(17, { reqid: 1001, hard: { addSeconds: 4000n, useSeconds: 1000n }, counters }),
+    outbound(18, { reqid: 1001 }),
   ]);
   assertEquals(reign.logs(), ["state inherited 3 SAs, the first ends in 909 s"]);
   assertEquals(reign.inherited.inheritance(reign.nowMs), { count: 3, firstEndsInMs: 909_000 });
@@ -368,16 +368,28 @@ Deno.test("Inherited.inheritance() counts and says when the first ends", () => {
 });
 
 Deno.test("Inherited.step() says at a takeover when nothing ends by itself, and nothing of nothing", () => {
-  assertEquals(new Reign([outbound(16)]).logs(), ["state inherited 1 SAs, none of them has a time limit"]);
+  assertEquals(new Reign([outbound(16, { reqid: 0 })]).logs(), [
+    "state inherited 1 SAs, none of them has a time limit",
+  ]);
   assertEquals(new Reign(child(S1)).logs(), []);
 });
 
 Deno.test("Inherited.step() reads many in parts, and counts them all the time", () => {
-  const reign = new Reign(Array.from({ length: 1200 }, (_, i) => outbound(0x1000 + i)));
+  const reign = new Reign(Array.from({ length: 1200 }, (_, i) => outbound(0x1000 + i, { reqid: 1001 + i })));
   assertEquals(reign.inherited.inheritance(reign.nowMs).count, 1200);
   assertEquals(reign.logs(), []);
   reign.wait(2 * STEP_MS);
   assertEquals(reign.logs(), ["state inherited 1200 SAs, none of them has a time limit"]);
+});
+
+Deno.test("Inherited.step() counts at a takeover the reqids that an IKE daemon may give again", () => {
+  const reign = new Reign([1, 1000, 1001, 0].map((reqid, i) => outbound(16 + i, { reqid })));
+  assertEquals(reign.logs().slice(1), [
+    "state 2 inherited SAs have reqids that the local IKE daemon may give again (1 to 1000): set `reqid` for each child, above these",
+  ]);
+  assertEquals(reign.counters["inherited SAs with reqids that may be given again"], 2);
+  reign.wait(5 * STEP_MS);
+  assertEquals(reign.logs(), []);
 });
 
 Deno.test("Inherited.step() reports a reqid that was given to another tunnel, once", () => {
