@@ -2,7 +2,8 @@
 
 import { ConfigError } from "./src/errors.ts";
 import { isExpected } from "./processes/errors.ts";
-import { GUARD_KEEPER, keep } from "./processes/keeper.ts";
+import { HELPER, runHelper } from "./processes/helper.ts";
+import { NETWORK, runNetwork } from "./processes/network.ts";
 import { BACKGROUND, start } from "./processes/start.ts";
 
 Deno.exit(await main([...Deno.args]));
@@ -10,7 +11,8 @@ Deno.exit(await main([...Deno.args]));
 /** @returns the exit status. */
 async function main(args: string[]): Promise<number> {
   try {
-    if (args[0] === GUARD_KEEPER) return await keep(Number(args[1]), args[2]);
+    if (args[0] === HELPER) return await runHelper(args.slice(1));
+    if (args[0] === NETWORK) return await runNetwork(args.slice(1));
     if (args[0] !== BACKGROUND) return await start(args, undefined);
     return await start(args.slice(2), Number(args[1]));
   } catch (error) {

@@ -64,7 +64,8 @@ export function constantsOf(system: System): Constants {
   return Object.fromEntries(column) as Constants; // the keys are exactly those of ROWS
 }
 
-/** Constants that only Linux has (linux/netlink.h, asm-generic/socket.h, linux/prctl.h, linux/stat.h). */
+/** Constants that only Linux has (linux/netlink.h, asm-generic/socket.h, linux/prctl.h, linux/capability.h,
+ * linux/stat.h). */
 export const LINUX = {
   AF_NETLINK: 16,
   SOL_NETLINK: 270,
@@ -77,6 +78,15 @@ export const LINUX = {
   /** As an input flag of recv(2): give the true length of the datagram. */
   MSG_TRUNC: 0x20,
   PR_SET_DUMPABLE: 4,
+  PR_SET_KEEPCAPS: 8,
+  PR_CAPBSET_READ: 23,
+  PR_CAPBSET_DROP: 24,
+  PR_SET_NO_NEW_PRIVS: 38,
+  PR_CAP_AMBIENT: 47,
+  PR_CAP_AMBIENT_RAISE: 2,
+  _LINUX_CAPABILITY_VERSION_3: 0x20080522,
+  CAP_NET_BIND_SERVICE: 10,
+  CAP_NET_ADMIN: 12,
   AT_EMPTY_PATH: 0x1000,
   STATX_TYPE: 0x1,
   STATX_MODE: 0x2,

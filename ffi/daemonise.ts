@@ -44,12 +44,12 @@ export async function spawnDetached(libc: Libc, command: DetachedCommand): Promi
 }
 
 /**
- * Takes over the descriptor that `spawnDetached` made, in the second process, before that starts anything: a
- * child of its own that inherited it would hide its death from the first process.
+ * Takes over a descriptor that another process has left to this one, before that starts anything: a child of its own
+ * that inherited it would hide its death from who has the other end.
  *
  * @throws {SyscallError} EBADF when the number is not that of an open file.
  */
-export function adoptReadyFd(libc: Libc, fd: Fd): OwnedFd {
+export function adoptFd(libc: Libc, fd: Fd): OwnedFd {
   setInheritable(libc, fd, false);
   return new OwnedFd(libc, fd);
 }
@@ -75,6 +75,17 @@ function startChild(libc: Libc, command: DetachedCommand, write: OwnedFd): Deno.
   } finally {
     write.close(); // only the child's copy is left, so its death is the end of the file
   }
+}
+
+/**
+ * Starts the helper: this program as another process with a session of its own, which gets `fd` and nothing else. Its
+ * end is seen there alone. @throws what Deno.Command throws.
+ */
+export function spawnHelper(libc: Libc, fd: OwnedFd, args: (fd: Fd) => string[]): void {
+  setInheritable(libc, fd.use(), true);
+  const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  new Deno.Command(Deno.execPath(), { args: args(fd.number), detached: true, cwd: "/", ...streams }).spawn();
+  fd.close();
 }
 
 /** Waits for a byte or the end of the file. */

@@ -46,6 +46,15 @@ export function ownFd(libc: Libc, result: number, call: string): OwnedFd {
   return new OwnedFd(libc, libc.check(result, call));
 }
 
+/** Two Unix stream sockets that are connected to each other, nonblocking, with close-on-exec. @throws {SyscallError} */
+export function openSocketPair(libc: Libc): readonly [OwnedFd, OwnedFd] {
+  const { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } = libc.constants;
+  const ends = new Int32Array(2);
+  const type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  libc.check(libc.c.socketpair(AF_UNIX, type, 0, ends), "make a pair of sockets");
+  return [new OwnedFd(libc, ends[0]!), new OwnedFd(libc, ends[1]!)];
+}
+
 /** A pipe with close-on-exec; `extraFlags` are O_* flags for both ends. @throws {SyscallError} */
 export function openPipe(libc: Libc, extraFlags = 0): { readonly read: OwnedFd; readonly write: OwnedFd } {
   const ends = new Int32Array(2);

@@ -66,6 +66,8 @@ const SYMBOLS = {
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int listen(int fd, int backlog);
   listen: { parameters: ["i32", "i32"], result: "i32" },
+  // int socketpair(int domain, int type, int protocol, int fds[2]);
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
   accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
   // int getsockname(int fd, struct sockaddr *address, socklen_t *length);
@@ -104,6 +106,16 @@ const SYMBOLS = {
     parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
     result: "i32",
   },
+  // int setgroups(size_t n, const gid_t *list); int n on BSD
+  setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  // int setresgid(gid_t real, gid_t effective, gid_t saved);
+  setresgid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  // int setresuid(uid_t real, uid_t effective, uid_t saved);
+  setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  // int execv(const char *path, char *const arguments[]);
+  execv: { parameters: ["buffer", "buffer"], result: "i32" },
+  // char *getcwd(char *buffer, size_t n);
+  getcwd: { parameters: ["buffer", "usize"], result: "u64" },
   // int kill(pid_t pid, int signal);
   kill: { parameters: ["i32", "i32"], result: "i32" },
   // int setrlimit(int resource, const struct rlimit *limit);
@@ -114,6 +126,8 @@ const SYMBOLS = {
   // What only some systems have, see OF_SYSTEM; null elsewhere.
   // int prctl(int option, unsigned long argument, ...);
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32", optional: true },
+  // int capset(struct __user_cap_header_struct *header, const struct __user_cap_data_struct data[2]);
+  capset: { parameters: ["buffer", "buffer"], result: "i32", optional: true },
   // glibc 2.28: int statx(int dir, const char *path, int flags, unsigned mask, struct statx *);
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32", optional: true },
   // int fstat(int fd, struct stat *);
@@ -133,6 +147,7 @@ const SYMBOLS = {
 /** Which systems have what not all have. */
 const OF_SYSTEM: Readonly<Record<string, readonly System[]>> = {
   prctl: ["linux"],
+  capset: ["linux"],
   statx: ["linux"],
   fstat: ["openbsd"],
   sysctl: ["openbsd", "freebsd"],

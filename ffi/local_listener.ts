@@ -19,7 +19,7 @@ export class FfiLocalListener implements LocalListener {
   private constructor(
     private readonly libc: Libc,
     private readonly owned: OwnedFd,
-    private readonly path: string,
+    private readonly path?: string,
   ) {
     this.fd = owned.number;
   }
@@ -46,6 +46,11 @@ export class FfiLocalListener implements LocalListener {
     });
   }
 
+  /** One that another process has opened, and takes away at the end. */
+  static adopt(libc: Libc, fd: OwnedFd): FfiLocalListener {
+    return new FfiLocalListener(libc, fd);
+  }
+
   /** As the port says; one that has gone while it waited shows its end when it is read. */
   accept(): FfiStream | undefined {
     const { c, constants } = this.libc;
@@ -58,9 +63,14 @@ export class FfiLocalListener implements LocalListener {
   }
 
   close(): void {
-    this.libc.c.unlink(cString(this.path)); // already gone: then somebody else has taken it away
+    if (this.path !== undefined) removeSocket(this.libc, this.path);
     this.owned.close();
   }
+}
+
+/** Takes a socket away; one that is gone already, somebody else has taken. */
+export function removeSocket(libc: Libc, path: string): void {
+  libc.c.unlink(cString(path));
 }
 
 /** Removes a socket that nobody listens on. @throws {SyscallError} */

@@ -9,6 +9,27 @@ import { cString } from "./memory.ts";
 /** The one flag of F_SETFD, the same on all systems. */
 const FD_CLOEXEC = 1;
 
+/** Shells and init systems leave open small numbers, if any. */
+const MOST_STRAY = 1024;
+
+/** PATH_MAX of Linux, and more than that of the others. */
+const MOST_PATH_BYTES = 4096;
+
+/** The absolute path of the current directory. Deno.cwd would need the right to read files. @throws {SyscallError} */
+export function workingDirectory(libc: Libc): string {
+  const path = new Uint8Array(MOST_PATH_BYTES);
+  if (libc.c.getcwd(path, BigInt(path.length)) === 0n) throw libc.error("get the current directory");
+  return new TextDecoder().decode(path.subarray(0, path.indexOf(0)));
+}
+
+/**
+ * Leaves to no other program what whoever has started this one may have left open here. @throws nothing: a number
+ * that is not in use is as good as closed.
+ */
+export function keepDescriptors(libc: Libc): void {
+  for (let fd = 3; fd < MOST_STRAY; fd++) libc.c.fcntl(fd, libc.constants.F_SETFD, FD_CLOEXEC);
+}
+
 /** Whether children started from now on get the descriptor. @throws {SyscallError} EBADF when it is not open. */
 export function setInheritable(libc: Libc, fd: Fd, inheritable: boolean): void {
   const flags = inheritable ? 0 : FD_CLOEXEC;

@@ -1,38 +1,31 @@
 /** The process that does the daemon's work: from the configuration to real ports, and on until it is told to end. */
 
-import type { Config } from "../src/config/config.ts";
+import { parseArguments } from "../src/config/arguments.ts";
 import { makeGateway } from "../src/daemon/daemon.ts";
-import { FileDemoter } from "../src/daemon/file_demoter.ts";
-import { GroupDemoter } from "../src/daemon/group_demoter.ts";
+import type { Gateway } from "../src/daemon/gateway.ts";
+import { HelperClient, type ReadConfig } from "../src/daemon/helper_client.ts";
+import { MOST_ANSWER_BYTES } from "../src/daemon/helper_messages.ts";
+import { LineStream } from "../src/daemon/line_stream.ts";
 import { Listeners } from "../src/daemon/listeners.ts";
-import { openIke } from "../src/daemon/open_ike.ts";
 import type { Configuration } from "../src/daemon/reload.ts";
-import { resolveConfig, type Resolver } from "../src/daemon/resolve_config.ts";
+import { resolveConfig } from "../src/daemon/resolve_config.ts";
 import { JournalHandler } from "../src/log/journal_handler.ts";
 import { StderrHandler } from "../src/log/stderr_handler.ts";
 import { SyslogHandler } from "../src/log/syslog_handler.ts";
 import { openLog } from "../src/log/verbosity.ts";
-import type { Demoter } from "../src/ports.ts";
-import { replaceFile } from "../ffi/atomic_file.ts";
-import { FfiInterfaceControl } from "../ffi/carp.ts";
+import type { Fd } from "../src/ports.ts";
 import { SystemClock, SystemRandom } from "../ffi/clock.ts";
-import { FfiCommandRunner } from "../ffi/command.ts";
-import { adoptReadyFd, reportReady } from "../ffi/daemonise.ts";
+import { adoptFd, reportReady } from "../ffi/daemonise.ts";
 import { listInterfaceAddresses } from "../ffi/interfaces.ts";
-import type { Keeper } from "../ffi/keeper.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { FfiLocalDoors } from "../ffi/local.ts";
+import { type Libc, openLibc } from "../ffi/libc.ts";
 import { FfiLocalListener } from "../ffi/local_listener.ts";
-import { readOwnedFile } from "../ffi/owned_file.ts";
 import { FfiPoller } from "../ffi/poll.ts";
 import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../ffi/process.ts";
-import { resolveName } from "../ffi/resolve.ts";
+import { FfiStream } from "../ffi/stream.ts";
 import { SyslogSocket } from "../ffi/syslog.ts";
 import { FfiTransport } from "../ffi/tcp.ts";
-import { readConfig } from "./config.ts";
-import { controlPath } from "./control.ts";
 import { faultOf, isExpected } from "./errors.ts";
-import { MASTER, openKeeper, SLAVE } from "./keeper.ts";
+import { canDemote } from "./helper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
 import { isJournalStderr, openSupervisor } from "./systemd.ts";
 import { openTracker } from "./tracker.ts";
@@ -40,64 +33,90 @@ import { openTracker } from "./tracker.ts";
 /** What `sasyncd log verbose` counts as: everything. */
 const VERBOSE = 3;
 
-/** How the operator wants it to run. */
-export interface RunOptions {
+/** First argument of the network process; numbers and the operator's arguments follow, as in `Inherited`. */
+export const NETWORK = "--network";
+
+/** What a process is left by processes/start.ts. */
+interface Inherited {
+  /** The way to the helper. */
+  readonly helper: Fd;
+  /** The control socket, which listens. */
+  readonly control: Fd;
+  /** The readiness pipe of a first process that waits; undefined when none does. */
+  readonly ready: Fd | undefined;
+  /** Of the guard's rules. */
+  readonly owner: number;
   /** In the foreground, logging to stderr. */
   readonly debug: boolean;
   readonly verbosity: number;
-  /** The readiness pipe of a first process that waits. */
-  readonly background?: number;
+}
+
+function parseInherited([helper, control, ready, owner, ...args]: readonly string[]): Inherited {
+  const run = parseArguments(args);
+  if (run.kind !== "run") throw new RangeError(`Cannot run with the arguments ${args.join(" ")}`);
+  return {
+    helper: Number(helper),
+    control: Number(control),
+    ready: Number(ready) < 0 ? undefined : Number(ready),
+    owner: Number(owner),
+    debug: run.debug,
+    verbosity: run.verbosity,
+  };
 }
 
 /** Runs until it is told to end. @returns the exit status. */
-export async function run(libc: Libc, config: Config, options: RunOptions): Promise<number> {
-  const { debug, verbosity, background } = options;
-  const ready = background === undefined ? undefined : adoptReadyFd(libc, background);
+export async function runNetwork(args: readonly string[]): Promise<number> {
+  const inherited = parseInherited(args);
+  const { debug, verbosity } = inherited;
+  const libc = openLibc();
   forbidCoreDumps(libc);
   forbidTracing(libc);
+  const ready = inherited.ready === undefined ? undefined : adoptFd(libc, inherited.ready);
   const syslog = new SyslogSocket(libc);
   const handler = debug
     ? isJournalStderr() ? new JournalHandler(writeStderr) : new StderrHandler(writeStderr)
     : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
   const log = openLog(handler, verbosity);
-  const resolved = resolveConfig(config, resolverOf(libc));
+  const clock = new SystemClock(libc);
+  const poller = new FfiPoller(libc);
+  let gateway: Gateway | undefined;
+  let status = 0;
+  const helper = new HelperClient({
+    lines: new LineStream(new FfiStream(libc, adoptFd(libc, inherited.helper)), MOST_ANSWER_BYTES),
+    clock,
+    log,
+    gone(reason) {
+      log.error(reason);
+      status = 1;
+      gateway?.stop(reason);
+    },
+  });
+  const { config, resolved } = resolve(libc, await helper.firstConfig(poller));
   const tracker = openTracker(libc, config);
   const transport = new FfiTransport(libc);
   const listening = new Listeners(transport, log);
   const listeners = listening.set(resolved.listening);
   const metrics = config.metrics && transport.listen(config.metrics);
-  const controlListener = FfiLocalListener.open(libc, controlPath(libc, config));
-  const clock = new SystemClock(libc);
   const kernel = openKernel(libc, config, clock, log);
   const hasGuard = kernel.name !== "memory" && libc.system === "linux";
-  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
-  const guard = hasGuard ? openGuard(libc, owner) : { set() {} };
-  const keeper = hasGuard ? openKeeper(owner, config, log) : undefined;
-  const poller = new FfiPoller(libc);
-  const doors = new FfiLocalDoors(libc);
-  const gateway = makeGateway(config, resolved, {
+  const running = gateway = makeGateway(config, resolved, {
     clock,
     random: new SystemRandom(),
     poller,
     transport,
     listeners,
     reload: {
-      reread: () => Promise.resolve().then(() => reread(libc, config.file)),
+      reread: async () => resolve(libc, await helper.readConfig()),
       listen: (places) => listening.set(places),
       openTracker: (config) => openTracker(libc, config),
     },
     kernel,
-    guard,
+    guard: hasGuard ? openGuard(libc, inherited.owner) : { set() {} },
     tracker,
-    demoter: openDemoter(libc, config, keeper),
-    doors,
-    ike: openIke(config.control, {
-      doors,
-      runner: new FfiCommandRunner(libc, () => poller.wake()),
-      log,
-      tellHeir: (will) => keeper?.tell("ike", will),
-    }),
-    control: controlListener,
+    demoter: canDemote(libc, config) ? helper.demoter : undefined,
+    doors: helper.doors,
+    ike: helper,
+    control: FfiLocalListener.adopt(libc, adoptFd(libc, inherited.control)),
     log,
     metrics,
     supervisor: openSupervisor(libc),
@@ -105,49 +124,31 @@ export async function run(libc: Libc, config: Config, options: RunOptions): Prom
     os: Deno.build.os,
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => gateway.stop(`received ${signal}`));
+    Deno.addSignalListener(signal, () => running.stop(`received ${signal}`));
   }
-  Deno.addSignalListener("SIGHUP", () => gateway.reload());
+  Deno.addSignalListener("SIGHUP", () => running.reload());
   log.state(`sasyncd started, kernel ${kernel.name}, ${config.peers.length} peers`);
   if (ready !== undefined) {
     releaseTerminal(libc);
     reportReady(libc, ready);
   }
+  // from here on nothing new is opened by way of the runtime
+  for (const name of ["ffi", "read", "run"] as const) Deno.permissions.revokeSync({ name });
   try {
-    await gateway.run();
+    await running.run();
   } catch (error) {
     log.error(`sasyncd ends: ${isExpected(error) ? error.message : faultOf(error)}`);
     return 1;
   }
   log.state("sasyncd stopped");
-  return 0;
+  return status;
 }
 
-function openDemoter(libc: Libc, config: Config, keeper: Keeper | undefined): Demoter | undefined {
-  const { demoteFile, group, mode } = config;
-  if (mode === undefined && libc.system === "openbsd") {
-    return new GroupDemoter(group, new FfiInterfaceControl(libc));
-  }
-  if (demoteFile === undefined) return undefined;
-  return new FileDemoter({
-    ...demoteFile,
-    read: (path) => new TextDecoder().decode(readOwnedFile(libc, path).bytes),
-    replace: (path, text) => replaceFile(libc, path, text),
-    tellHeir: (isMaster) => keeper?.tell("role", isMaster ? MASTER : SLAVE),
-  });
-}
-
-function reread(libc: Libc, file: string): Configuration {
-  const config = readConfig(libc, file);
-  return { config, resolved: resolveConfig(config, resolverOf(libc)) };
-}
-
-function resolverOf(libc: Libc): Resolver {
-  return {
-    host: (name) => resolveName(libc, name),
-    interfaceAddresses: (name) =>
-      listInterfaceAddresses(libc).filter((one) => one.name === name).map(({ address }) => address),
-  };
+function resolve(libc: Libc, { config, host }: ReadConfig): Configuration {
+  const addresses = listInterfaceAddresses(libc);
+  const interfaceAddresses = (wanted: string) =>
+    addresses.filter(({ name }) => name === wanted).map(({ address }) => address);
+  return { config, resolved: resolveConfig(config, { host, interfaceAddresses }) };
 }
 
 function writeStderr(line: string): void {

@@ -1,17 +1,32 @@
-/** From the operator's arguments to what was asked for: checks the configuration, goes to the background. */
+/**
+ * From the operator's arguments to what was asked for. A daemon becomes two processes: the helper, which stays root,
+ * and the network process, which goes on in the place of this one without root's rights.
+ */
 
 import { parseArguments } from "../src/config/arguments.ts";
+import { type Config, DEFAULT_PORT } from "../src/config/config.ts";
 import { printConfig } from "../src/config/print.ts";
 import { formatKey } from "../src/config/shared_key.ts";
-import { spawnDetached } from "../ffi/daemonise.ts";
-import { effectiveUserId } from "../ffi/identity.ts";
+import { ResolveError } from "../src/daemon/resolve_config.ts";
+import { LINUX } from "../ffi/constants.ts";
+import { adoptFd, spawnDetached, spawnHelper } from "../ffi/daemonise.ts";
+import { executeSelf } from "../ffi/execute.ts";
+import { openSocketPair } from "../ffi/fd.ts";
+import { type Account, effectiveUserId, findAccount } from "../ffi/identity.ts";
 import { type Libc, openLibc } from "../ffi/libc.ts";
+import { FfiLocalListener } from "../ffi/local_listener.ts";
+import { dropPrivileges } from "../ffi/privileges.ts";
+import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../ffi/process.ts";
 import { readConfig } from "./config.ts";
-import { control } from "./control.ts";
-import { run } from "./network.ts";
+import { control, controlPath } from "./control.ts";
+import { HELPER } from "./helper.ts";
+import { NETWORK, runNetwork } from "./network.ts";
 
 /** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
 export const BACKGROUND = "--background";
+
+/** Only root may listen on a port below this one. */
+const FIRST_FREE_PORT = 1024;
 
 type Run = Extract<ReturnType<typeof parseArguments>, { kind: "run" }>;
 
@@ -21,24 +36,64 @@ export async function start(args: string[], background: number | undefined): Pro
   if (invocation.kind === "usage") return fail(invocation.text.trimEnd(), invocation.exitCode);
   if (invocation.kind === "genkey") return print(formatKey(crypto.getRandomValues(new Uint8Array(32))));
   const libc = openLibc();
-  const isRoot = effectiveUserId(libc) === 0;
   const needsRoot = invocation.kind === "control" || !invocation.check;
-  if (needsRoot && !isRoot) return fail("sasyncd: need root privileges");
+  if (needsRoot && effectiveUserId(libc) !== 0) return fail("sasyncd: need root privileges");
   const config = readConfig(libc, invocation.file);
   if (invocation.kind === "control") return await control(libc, config, invocation);
   if (invocation.check) return print(printConfig(config).trimEnd());
   const stays = invocation.debug || background !== undefined;
-  return await (stays ? run(libc, config, { ...invocation, background }) : goToBackground(libc, invocation));
+  return await (stays ? divide(libc, config, invocation, background) : goToBackground(libc, invocation));
 }
 
 /** The first process: starts the second and leaves when that is ready, or has said why it is not. */
-async function goToBackground(libc: Libc, { file, verbosity }: Run): Promise<number> {
-  const absolute = file.startsWith("/") ? file : `${Deno.cwd()}/${file}`;
-  const verbose = new Array<string>(verbosity).fill("-v");
+async function goToBackground(libc: Libc, run: Run): Promise<number> {
   const outcome = await spawnDetached(libc, {
-    args: (fd) => [BACKGROUND, `${fd}`, ...verbose, "-c", absolute],
+    args: (fd) => [BACKGROUND, `${fd}`, ...argumentsOf(libc, run)],
   });
   return outcome.ready ? 0 : outcome.code || 1;
+}
+
+/** The operator's arguments again, for a process that has another directory. */
+function argumentsOf(libc: Libc, { debug, verbosity, file }: Run): string[] {
+  const absolute = file.startsWith("/") ? file : `${workingDirectory(libc)}/${file}`;
+  const verbose = new Array<string>(verbosity).fill("-v");
+  return [...debug ? ["-d"] : [], ...verbose, "-c", absolute];
+}
+
+/** Starts the helper and becomes the network process. */
+async function divide(libc: Libc, config: Config, run: Run, background: number | undefined): Promise<number> {
+  const account = accountOf(libc, config);
+  keepDescriptors(libc);
+  const ready = background === undefined ? undefined : adoptFd(libc, background);
+  const controlSocket = FfiLocalListener.open(libc, controlPath(libc, config));
+  const [own, helpers] = openSocketPair(libc);
+  const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
+  const args = argumentsOf(libc, run);
+  spawnHelper(libc, helpers, (fd) => [HELPER, `${fd}`, `${owner}`, args.at(-1) ?? ""]);
+  const fds = [own.number, controlSocket.fd, ready?.number ?? -1];
+  const rest = [...fds.map(String), `${owner}`, ...args];
+  if (libc.system !== "linux") return await runNetwork(rest);
+  forbidCoreDumps(libc);
+  dropPrivileges(libc, account, capabilitiesOf(config));
+  return executeSelf(libc, [NETWORK, ...rest], fds.filter((fd) => fd >= 0));
+}
+
+/** @throws {ResolveError} when the system has no such user. */
+function accountOf(libc: Libc, config: Config): Account {
+  const name = config.user ?? (libc.system === "openbsd" ? "_isakmpd" : "_sasyncd");
+  const account = findAccount(libc, name);
+  if (account !== undefined) return account;
+  const remedy =
+    `make it (useradd --system --user-group --no-create-home --shell /usr/sbin/nologin ${name}), ` +
+    `or name another one with "user NAME" in ${config.file}`;
+  throw new ResolveError(`there is no user ${name} to run as: ${remedy}`);
+}
+
+/** What the network process needs of root's rights. */
+function capabilitiesOf({ listen }: Config): number[] {
+  const ports = listen.length === 0 ? [DEFAULT_PORT] : listen.map(({ port }) => port);
+  const needsPort = ports.some((port) => port < FIRST_FREE_PORT);
+  return [LINUX.CAP_NET_ADMIN, ...needsPort ? [LINUX.CAP_NET_BIND_SERVICE] : []];
 }
 
 function print(text: string): number {

@@ -306,5 +306,16 @@ export interface IkeControl {
   cancel(): void;
 }
 
+/** Brings orders to all IKE daemons of this host, as the gateway gives them. */
+export interface IkeCommander {
+  /** What is to be done from now on. An order for what is done already changes nothing. */
+  give(order: IkeOrder): void;
+  readonly interests: readonly Interest[];
+  /** Does what can be done now. @returns when there is more to do at the latest; Infinity: never. */
+  tick(ready: ReadonlyMap<Fd, Readiness>): number;
+  /** Gives back what was taken from the daemons, as far as that goes in this time. */
+  leave(poller: Poller, limitMs: number): Promise<void>;
+}
+
 /** One figure for each kind of thing that happened, by name. */
 export type Counters = Record<string, number>;

@@ -18,6 +18,7 @@ import {
   renegotiateProblem,
   socketProblem,
   truncationProblem,
+  userProblem,
   virtualAddressProblem,
 } from "./check_values.ts";
 import {
@@ -100,6 +101,7 @@ function makeConfig(file: string, context: Context): Config {
     control,
     renegotiatePerSecond: checkRenegotiate(context, control),
     controlSocket: checkControlSocket(context),
+    user: checkUser(context),
     kernel: checkWord(context, "kernel", KERNELS),
     pfkey: checkPfkey(context),
     shared: checkPrefixes(context, "shared"),
@@ -218,6 +220,12 @@ function checkRenegotiate(context: Context, control: IkeChoice): number | undefi
 function checkControlSocket(context: Context): string | undefined {
   const setting = single(context, "control socket");
   if (setting !== undefined) accept(context, setting.line, "control socket", socketProblem(setting.value));
+  return setting?.value;
+}
+
+function checkUser(context: Context): string | undefined {
+  const setting = single(context, "user");
+  if (setting !== undefined) accept(context, setting.line, "user", userProblem(setting.value));
   return setting?.value;
 }
 

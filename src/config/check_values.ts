@@ -7,6 +7,8 @@ import { quoteWord } from "./quote_word.ts";
 
 /** IFNAMSIZ less the end of the string, on all systems; of the characters those that are in use. */
 const INTERFACE_NAME = /^[\w.@+-]{1,15}$/;
+/** As useradd(8) of all systems allows. */
+const USER_NAME = /^[A-Za-z_][\w.-]{0,31}$/;
 const HOST_NAME = /^\w[\w.-]{0,252}$/;
 
 /** A name of an interface or of a group of interfaces. */
@@ -15,6 +17,11 @@ export function nameProblem(word: string): string | undefined {
   return INTERFACE_NAME.test(word)
     ? undefined
     : `${quoteWord(word)} is not the name of an interface or group`;
+}
+
+/** A name of an account. */
+export function userProblem(word: string): string | undefined {
+  return USER_NAME.test(word) ? undefined : `${quoteWord(word)} is not the name of a user`;
 }
 
 /** An address or host name; where `orInterface`, also the name of an interface. */

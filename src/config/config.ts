@@ -108,6 +108,8 @@ export interface Config {
   readonly renegotiatePerSecond: number | undefined;
   /** Path of the daemon's own control socket; undefined: the system's default. */
   readonly controlSocket: string | undefined;
+  /** Account that the network process runs as; undefined: the system's default. */
+  readonly user: string | undefined;
   readonly kernel: KernelChoice;
   readonly pfkey: PfkeyAssumptions;
   readonly shared: readonly Prefix[];

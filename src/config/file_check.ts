@@ -12,15 +12,17 @@ export interface FileFacts {
 const GROUP_AND_OTHERS = 0o077;
 
 /**
- * Checks that a file that holds a secret is a regular file, belongs to root or to `userUid` (the daemon's user;
- * undefined where there is none), and is closed to all others.
+ * Checks that a file that holds a secret is a regular file, belongs to root or to `userId`, who asks, and is closed
+ * to all others. The daemon's user is not enough: the helper, as root, does what the file says.
  * @returns what is wrong with it, or undefined.
  */
-export function fileProblem(facts: FileFacts, userUid: number | undefined): string | undefined {
+export function fileProblem(facts: FileFacts, userId: number): string | undefined {
   if (!facts.isRegular) return "is not a regular file";
   const problems: string[] = [];
-  if (facts.uid !== 0 && facts.uid !== userUid) {
-    problems.push(`is owned by uid ${facts.uid}, must be owned by root or the daemon's user`);
+  if (facts.uid !== 0 && facts.uid !== userId) {
+    problems.push(
+      `is owned by uid ${facts.uid}, must be owned by ${userId === 0 ? "root" : `root or uid ${userId}`}`,
+    );
   }
   if ((facts.mode & GROUP_AND_OTHERS) !== 0) {
     const mode = (facts.mode & 0o7777).toString(8).padStart(4, "0");

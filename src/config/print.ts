@@ -25,6 +25,7 @@ export function printConfig(config: Config): string {
     `control ${printControl(config.control)}`,
     `renegotiate ${config.renegotiatePerSecond === undefined ? "off" : `${config.renegotiatePerSecond}/s`}`,
     ...(config.controlSocket === undefined ? [] : [`control socket ${config.controlSocket}`]),
+    ...(config.user === undefined ? [] : [`user ${config.user}`]),
     `kernel ${config.kernel}`,
     ...printPfkey(config),
     ...config.shared.map((prefix) => `shared ${formatPrefix(prefix)}`),

@@ -21,7 +21,8 @@ export type WordKind =
   | "replay"
   | "shared"
   | "exclude"
-  | "control socket";
+  | "control socket"
+  | "user";
 
 type Statement =
   | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]

@@ -32,6 +32,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
   metrics: { options: ["listen", "port"], parse: parseMetrics },
+  user: named("user", "the name of the user"),
   demote: { options: ["file", "weight"], parse: parseDemote },
 };
 

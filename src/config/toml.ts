@@ -52,6 +52,7 @@ class TomlReader implements ParsedSettings {
       skipslave: this.#flag((line) => ({ kind: "mode", line, value: "skipslave" })),
       control: (value, path) => this.#control(value, path),
       control_socket: this.#word("control socket"),
+      user: this.#word("user"),
       kernel: this.#word("kernel"),
       pfkey: (value, path) => this.#pfkey(value, path),
       protocol: this.#word("protocol"),

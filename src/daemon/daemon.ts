@@ -10,7 +10,7 @@ import type {
   Clock,
   Demoter,
   Guard,
-  IkeControl,
+  IkeCommander,
   KernelIpsec,
   Listener,
   LocalDoors,
@@ -24,6 +24,7 @@ import { METRICS_CONTENT_TYPE, printMetrics } from "../status/metrics.ts";
 import { equalBytes } from "../record/address.ts";
 import { MAX_ADDRESSES } from "../wire/native/catalog.ts";
 import { CAPABILITY, type Hello, REVISION } from "../wire/native/message.ts";
+import { AllCommanders } from "./all_commanders.ts";
 import { AllPeers } from "./all_peers.ts";
 import { type ControlCommand, ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
@@ -60,10 +61,10 @@ export interface DaemonPorts {
   readonly tracker: RoleTracker;
   /** undefined: there is nothing to demote. */
   readonly demoter?: Demoter;
-  /** The IKE daemons that are told whether to act; none when undefined. */
-  readonly ike?: readonly IkeControl[];
+  /** Tells the IKE daemons whether to act; undefined: there are none. */
+  readonly ike?: IkeCommander;
   /** For negotiating anew with strongSwan. */
-  readonly doors?: LocalDoors;
+  readonly doors?: Pick<LocalDoors, "connect">;
   /** The control socket; undefined: there is none. */
   readonly control?: LocalListener;
   /** Where figures are asked for; undefined: nowhere. */
@@ -128,8 +129,9 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const roles = new RoleWatch({ tracker, node, clock });
   roles.look();
   const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
-  const controls = [...ports.ike ?? [], ...openRenegotiation(config, node, ports)];
-  const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
+  const renegotiation = openRenegotiation(config, node, ports).map((one) => new IkeSwitch(one, log));
+  const orders = new IkeOrders(renegotiation, clock);
+  const ike = ports.ike === undefined ? orders : new AllCommanders([ports.ike, orders]);
   const repeats = refusals;
   const canDemote = demoter !== undefined;
   const allPeers = new AllPeers(native, classic);
@@ -219,7 +221,11 @@ function helloOf(nodeId: Uint8Array, os: string, resolved: Resolved): Hello {
   };
 }
 
-function openRenegotiation({ control }: Config, { renegotiation }: Node, ports: DaemonPorts): IkeControl[] {
+function openRenegotiation(
+  { control }: Config,
+  { renegotiation }: Node,
+  ports: DaemonPorts,
+): RenegotiationControl[] {
   const { clock, log, doors } = ports;
   const isStrongswan = typeof control === "object" && control.daemon === "strongswan";
   if (renegotiation === undefined || doors === undefined || !isStrongswan) return [];

@@ -12,12 +12,10 @@ export interface FileDemoterOptions extends DemoteFile {
   readonly read: (path: string) => string;
   /** Replaces a file in one step. @throws {SyscallError} */
   readonly replace: (path: string, text: string) => void;
-  /** Told whether this node is master, so that somebody else demotes it when this process is killed and it is not. */
-  readonly tellHeir: (isMaster: boolean) => void;
 }
 
 /** What the file says of a node that is demoted. */
-export const DEMOTED = "0\n";
+const DEMOTED = "0\n";
 
 export class FileDemoter implements Demoter {
   #isMaster = false;
@@ -26,7 +24,6 @@ export class FileDemoter implements Demoter {
 
   set(demoted: boolean, isMaster: boolean): void {
     this.#isMaster = isMaster;
-    this.options.tellHeir(isMaster);
     this.#write(demoted ? DEMOTED : `${this.options.weight}\n`);
   }
 

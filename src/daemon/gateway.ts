@@ -11,6 +11,7 @@ import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type {
   Clock,
   Guard,
+  IkeCommander,
   Interest,
   KernelChange,
   KernelIpsec,
@@ -22,7 +23,6 @@ import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
 import type { AllPeers } from "./all_peers.ts";
 import type { ControlServer } from "./control_server.ts";
-import type { IkeOrders } from "./ike_orders.ts";
 
 import type { MetricsServer } from "./metrics_server.ts";
 import type { Monitor } from "./monitor.ts";
@@ -66,7 +66,7 @@ export interface GatewayOptions {
   readonly roles: RoleWatch;
   /** undefined: there is nothing to demote. */
   readonly preference: Preference | undefined;
-  readonly ike: IkeOrders;
+  readonly ike: IkeCommander;
   /** undefined: nobody can ask for anything. */
   readonly control: ControlServer | undefined;
   readonly monitor: Monitor;

@@ -1,7 +1,6 @@
 /**
  * OpenBSD: one count on the carp(4) demotion counter of an interface group. pfsync(4), bgpd(8) and others count there
- * too, and nothing tells whose a count is: so this one goes when the daemon ends, as the original's does, and stays
- * when it is killed.
+ * too, and nothing tells whose a count is: so this one goes when the daemon ends, however it does, as the original's.
  */
 
 import { encodeIfgroupreq, SIOCSIFGATTR } from "../link/interface_requests.ts";

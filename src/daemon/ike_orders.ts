@@ -1,12 +1,11 @@
-/** All IKE daemons that are told whether to act (`control all` has two), as the gateway sees them. */
+/** All IKE daemons that are told whether to act (`control all` has two), as the gateway or the helper has them. */
 
-import type { Clock, Fd, IkeOrder, Interest, Poller, Readiness } from "../ports.ts";
+import type { Clock, Fd, IkeCommander, IkeOrder, Interest, Poller, Readiness } from "../ports.ts";
 import type { IkeSwitch } from "./ike_switch.ts";
 
-export class IkeOrders {
+export class IkeOrders implements IkeCommander {
   constructor(private readonly switches: readonly IkeSwitch[], private readonly clock: Clock) {}
 
-  /** What is to be done from now on. */
   give(order: IkeOrder): void {
     for (const one of this.switches) one.give(order, this.clock.bootMs());
   }
@@ -15,12 +14,10 @@ export class IkeOrders {
     return this.switches.flatMap((one) => one.interests);
   }
 
-  /** Does what can be done now. @returns when there is more to do at the latest; Infinity: never. */
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
     return Math.min(Infinity, ...this.switches.map((one) => one.tick(this.clock.bootMs(), ready)));
   }
 
-  /** Gives back what was taken from the daemons, as far as that goes in this time. */
   async leave(poller: Poller, limitMs: number): Promise<void> {
     const endMs = this.clock.bootMs() + limitMs;
     for (const one of this.switches) one.leave(this.clock.bootMs());

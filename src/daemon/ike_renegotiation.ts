@@ -14,7 +14,7 @@ export interface RenegotiationOptions {
   readonly renegotiation: Renegotiation;
   /** charon's vici socket. */
   readonly path: string;
-  readonly doors: LocalDoors;
+  readonly doors: Pick<LocalDoors, "connect">;
   readonly clock: Clock;
   readonly log: Log;
 }

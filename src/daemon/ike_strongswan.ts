@@ -18,7 +18,7 @@ const REPEAT_MS = 10_000;
 const NOT_CONFIGURED = /name not found/;
 
 /** A child of a connection, as `install` and `uninstall` take it. */
-export interface Trap {
+interface Trap {
   readonly child: string;
   readonly ike: string;
 }
@@ -28,22 +28,16 @@ export interface StrongswanOptions {
   readonly path: string;
   readonly doors: LocalDoors;
   readonly log: Log;
-  /** Taken by a process before this one, whose heir this is. */
-  readonly taken?: readonly Trap[];
-  /** Told of what is to be given back when this process has died. */
-  readonly tellHeir?: (taken: readonly Trap[]) => void;
 }
 
 export class StrongswanControl implements IkeControl {
   readonly name = "strongswan";
   readonly patienceMs = 5000;
   /** The traps that charon has no more because it is passive, by name. */
-  readonly #taken: Map<string, Trap>;
+  readonly #taken = new Map<string, Trap>();
   #try: ViciTry | undefined;
 
-  constructor(private readonly options: StrongswanOptions) {
-    this.#taken = new Map(options.taken?.map((trap) => [nameOf(trap), trap]));
-  }
+  constructor(private readonly options: StrongswanOptions) {}
 
   repeatMs({ duty }: IkeOrder): number {
     return duty === "passive" ? REPEAT_MS : Infinity;
@@ -80,7 +74,6 @@ export class StrongswanControl implements IkeControl {
     const traps = yield* listTraps();
     // before it is done: what a try that is given up has asked for may be done yet
     for (const trap of traps) this.#taken.set(nameOf(trap), trap);
-    this.#tellHeir();
     for (const trap of traps) {
       const failure = failureOf(yield* command("uninstall", { ...trap }));
       if (failure !== undefined) {
@@ -122,13 +115,8 @@ export class StrongswanControl implements IkeControl {
       else failures.push(`${name}: ${failure}`);
       if (failure === undefined || isGone) this.#taken.delete(name);
     }
-    this.#tellHeir();
     if (failures.length === 0) return;
     throw new IkeError(`charon does not install ${failures.length} traps, of these ${failures[0]}`);
-  }
-
-  #tellHeir(): void {
-    this.options.tellHeir?.([...this.#taken.values()]);
   }
 }
 

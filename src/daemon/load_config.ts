@@ -9,25 +9,25 @@ import { ConfigError, SyscallError } from "../errors.ts";
 export type FileReader = (path: string) => FileFacts & { readonly bytes: Uint8Array };
 
 /**
- * Reads and checks a configuration. `userUid` is the daemon's user, who may own the file instead of root.
+ * Reads and checks a configuration. `userId` is who asks, and may own the file instead of root.
  *
  * @throws {ConfigError} with every mistake.
  */
-export function loadConfig(path: string, read: FileReader, userUid: number | undefined): Config {
-  const content = readTrusted(path, read, userUid);
+export function loadConfig(path: string, read: FileReader, userId: number): Config {
+  const content = readTrusted(path, read, userId);
   if (typeof content === "string") throw new ConfigError([{ file: path, line: 0, message: content }]);
   return parseConfig(
     new TextDecoder().decode(content),
     path,
-    (keyPath) => readTrusted(keyPath, read, userUid),
+    (keyPath) => readTrusted(keyPath, read, userId),
   );
 }
 
 /** The content of a file that may hold a secret, or what is wrong with it. */
-function readTrusted(path: string, read: FileReader, userUid: number | undefined): Uint8Array | string {
+function readTrusted(path: string, read: FileReader, userId: number): Uint8Array | string {
   try {
     const file = read(path);
-    return fileProblem(file, userUid) ?? file.bytes;
+    return fileProblem(file, userId) ?? file.bytes;
   } catch (error) {
     if (error instanceof SyscallError) return error.message;
     throw error;

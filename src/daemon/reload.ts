@@ -48,6 +48,7 @@ const FIXED = {
   control: "control",
   renegotiatePerSecond: "renegotiate",
   controlSocket: "control socket",
+  user: "user",
   demoteFile: "demote file",
   metrics: "metrics",
 } as const satisfies Partial<Record<keyof Config, string>>;

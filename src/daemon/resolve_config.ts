@@ -66,6 +66,12 @@ export function resolveConfig(config: Config, resolver: Resolver): Resolved {
   };
 }
 
+/** The words of a configuration that may be host names. */
+export function namesIn({ listen, peers }: Config): readonly string[] {
+  const targets = [...listen, ...peers].map(({ target }) => target);
+  return [...new Set(targets)].filter((target) => parseAddress(target) === undefined);
+}
+
 function everywhere(): Listening[] {
   const families = [4, 6] as const;
   return families.map((family) => ({ address: anyAddress(family), port: DEFAULT_PORT, optional: true }));

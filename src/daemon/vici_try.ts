@@ -12,7 +12,7 @@ export class ViciTry {
   readonly #session: ViciSession;
 
   /** @throws {SyscallError} when nobody listens there. */
-  constructor(doors: LocalDoors, path: string, talk: ViciTalk<void>) {
+  constructor(doors: Pick<LocalDoors, "connect">, path: string, talk: ViciTalk<void>) {
     this.#stream = doors.connect(path);
     this.#session = new ViciSession(talk);
   }

@@ -2,6 +2,8 @@
 
 import { makeGateway } from "../../src/daemon/daemon.ts";
 import type { Gateway } from "../../src/daemon/gateway.ts";
+import { IkeOrders } from "../../src/daemon/ike_orders.ts";
+import { IkeSwitch } from "../../src/daemon/ike_switch.ts";
 import { Listeners } from "../../src/daemon/listeners.ts";
 import { LockedTracker } from "../../src/daemon/locked_tracker.ts";
 import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
@@ -128,7 +130,7 @@ export class DaemonWith<K extends KernelIpsec> {
       guard: this.guard,
       tracker: options.tracker ?? new LockedTracker(mode),
       demoter: options.demoter,
-      ike: options.ike,
+      ike: new IkeOrders((options.ike ?? []).map((one) => new IkeSwitch(one, this.log)), clock),
       control: options.control,
       metrics: options.metrics,
       log: this.log,

@@ -14,6 +14,7 @@ sharedkey weak
 control all
 renegotiate off
 control socket /run/sasyncd/control
+user _ipsec
 kernel xfrm
 shared 198.51.100.0/24 shared 2001:db8::/32
 exclude 198.51.100.7
@@ -37,6 +38,7 @@ sharedkey weak
 control all
 renegotiate off
 control socket /run/sasyncd/control
+user _ipsec
 kernel xfrm
 shared 198.51.100.0/24
 shared 2001:db8::/32

@@ -79,6 +79,7 @@ function configuration(
     "protocol classic",
     "kernel memory openbsd",
     "control none",
+    "user nobody",
     `control socket ${folder}/${mode}.control`,
     "",
   ].join("\n");

@@ -43,6 +43,7 @@ function configure({ folder, port }: Place, mode: "master" | "slave", more = `sh
     "kernel memory",
     more,
     `control socket ${folder}/${mode}.control`,
+    "user nobody",
   ];
   Deno.writeTextFileSync(file, text.join("\n"), { mode: 0o600 });
   return file;
@@ -201,6 +202,7 @@ test("sasyncd on a port that is taken exits 1 and says which", async (place) => 
   const file = configure(place, "master");
   const first = new Daemon(file);
   await first.waitFor(/started/);
+  Deno.writeTextFileSync(file, Deno.readTextFileSync(file).replace("master.control", "other.control"));
   for (const args of [["-d"], []]) {
     const { code, stderr } = await execute(EXECUTABLE, ...args, "-c", file);
     assertEquals(code, 1);
@@ -299,7 +301,7 @@ test("sasyncd goes to the background when it is ready", async (place) => {
   const file = configure(place, "master");
   const { code } = await execute(EXECUTABLE, "-v", "-c", file); // reads to the end: nothing of ours is kept open
   assertEquals(code, 0);
-  const found = (await execute("pgrep", "-f", `sasyncd --background .*${file}`)).stdout.trim();
+  const found = (await execute("pgrep", "-f", `sasyncd --network .*${file}`)).stdout.trim();
   const pid = Number(found);
   assert(pid > 0, `one daemon runs: "${found}"`);
   try {
@@ -316,7 +318,7 @@ test("sasyncd goes to the background when it is ready", async (place) => {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   assert(
-    (await execute("pgrep", "-f", `sasyncd --background .*${file}`)).code === 1,
+    (await execute("pgrep", "-f", `sasyncd --network .*${file}`)).code === 1,
     "ended within a second",
   );
 });

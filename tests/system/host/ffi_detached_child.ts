@@ -1,12 +1,12 @@
 /** The second process of the spawnDetached tests: `fail`, `killed`, or the file to write its report to. */
 
-import { adoptReadyFd, reportReady } from "../../../ffi/daemonise.ts";
+import { adoptFd, reportReady } from "../../../ffi/daemonise.ts";
 import { openLibc } from "../../../ffi/libc.ts";
 import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../../../ffi/process.ts";
 
 const libc = openLibc();
 const [kind, fd] = Deno.args;
-const ready = adoptReadyFd(libc, Number(fd));
+const ready = adoptFd(libc, Number(fd));
 if (kind === "fail") Deno.exit(3);
 if (kind === "killed") Deno.kill(Deno.pid, "SIGKILL");
 forbidCoreDumps(libc);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { replaceFile } from "../../../ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "../../../ffi/clock.ts";
-import { adoptReadyFd, reportReady, spawnDetached } from "../../../ffi/daemonise.ts";
+import { adoptFd, reportReady, spawnDetached } from "../../../ffi/daemonise.ts";
 import { openPipe } from "../../../ffi/fd.ts";
 import { effectiveUserId, findAccount } from "../../../ffi/identity.ts";
 import { interfaceIndex, interfaceName, listInterfaceAddresses } from "../../../ffi/interfaces.ts";
@@ -216,8 +216,8 @@ Deno.test("replaceFile() says what it cannot do, and leaves the file as it was",
     assertEquals(Deno.statSync(`${folder}/demote`).isDirectory, true);
   }));
 
-Deno.test("adoptReadyFd() and setInheritable() refuse a number that is not open", () => {
-  assertThrows(() => adoptReadyFd(libc, 999_999), SyscallError, "EBADF");
+Deno.test("adoptFd() and setInheritable() refuse a number that is not open", () => {
+  assertThrows(() => adoptFd(libc, 999_999), SyscallError, "EBADF");
   assertThrows(() => setInheritable(libc, 999_999, true), SyscallError, "EBADF");
 });
 

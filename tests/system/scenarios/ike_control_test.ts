@@ -97,7 +97,7 @@ test("on a slave what charon has begun, and what is not established, is ended", 
   await knock();
   await charon1.process.waitForLine(/initiating IKE_SA/);
   daemon1 = await Sasyncd.start(lab.gw1, locked("slave"));
-  await charon1.process.waitForLine(/destroying IKE_SA in state CONNECTING without notification/, 20_000);
+  await charon1.process.waitForLine(/destroying IKE_SA in state CONNECTING without notification/, 60_000);
   await lab.join("p-client");
   assertEquals(await daemon1.stop(), 0);
 });

@@ -41,6 +41,7 @@ const DEFAULTS: Config = {
   control: "isakmpd",
   renegotiatePerSecond: undefined,
   controlSocket: undefined,
+  user: undefined,
   kernel: "auto",
   pfkey: { truncation: undefined, noEsn: false },
   protocol: "native",
@@ -55,6 +56,7 @@ const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
   ["", {}],
   ["# only a comment", {}],
   ["group ipsec", { group: "ipsec" }],
+  ["user _ipsec", { user: "_ipsec" }],
   ["group carp", { group: "carp" }],
   ["group shared", { group: "shared" }],
   ["flushmode never", { flushMode: "never" }],
@@ -212,6 +214,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
     "3: group: a word that is not shown (it could be a key) is not the name of an " +
     "interface or group",
   ],
+  ["user 1000", '3: user: "1000" is not the name of a user'],
   ["group a/b", '3: group: "a/b" is not the name of an interface or group'],
   ["group peer b", '3: group: the name of the group is missing before "peer"'],
   ["group a group b", "3: group: given twice (first on line 3)"],

@@ -68,6 +68,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   renegotiatePerSecond: fc.option(fc.integer({ min: 1, max: 100_000 }).map((n) => n / 100), {
     nil: undefined,
   }),
+  user: fc.constantFrom("root", "_sasyncd", undefined),
   protocol,
   kernel: fc.constantFrom(
     ...(["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const),

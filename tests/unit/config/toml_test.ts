@@ -14,6 +14,7 @@ sharedkey = "${ASCII_KEY}"
 allow_weak_key = true
 control = "all"
 control_socket = "/run/sasyncd/control"
+user = "_ipsec"
 kernel = "xfrm"
 protocol = "classic"
 shared = ["198.51.100.0/24", "2001:db8::/32"]

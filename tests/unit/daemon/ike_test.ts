@@ -5,7 +5,7 @@ import { ExecControl } from "../../../src/daemon/ike_exec.ts";
 import { IkedControl } from "../../../src/daemon/ike_iked.ts";
 import { IsakmpdControl } from "../../../src/daemon/ike_isakmpd.ts";
 import { IkeSwitch } from "../../../src/daemon/ike_switch.ts";
-import { openHeir, openIke } from "../../../src/daemon/open_ike.ts";
+import { openIke } from "../../../src/daemon/open_ike.ts";
 import type { IkeControl, IkeOrder, Readiness } from "../../../src/ports.ts";
 import { encodeHex } from "../../fakes/hex.ts";
 import { FakeCharon, FakeDoors, FakeRunner } from "../../fakes/ike.ts";
@@ -75,16 +75,12 @@ class Bench {
 /** strongSwan with traps for these children. */
 function withCharon(...children: readonly string[]) {
   const charon = new FakeCharon(...children);
-  let will = "";
-  const bench = new Bench(({ doors, log, runner }) => {
-    const ports = { doors, log, runner, tellHeir: (text: string) => will = text };
-    return openIke({ daemon: "strongswan", socket: SOCKET }, ports)[0]!;
-  });
+  const bench = new Bench((ports) => openIke({ daemon: "strongswan", socket: SOCKET }, ports)[0]!);
   const { doors } = bench;
   const connect = doors.connect.bind(doors);
   doors.connect = (path) => (charon.reset(), connect(path));
   doors.servers.set(SOCKET, charon);
-  return { charon, bench, readWill: () => will };
+  return { charon, bench };
 }
 
 const CHOPS = [1, 2, 7, Infinity];
@@ -164,32 +160,16 @@ Deno.test("StrongswanControl gives the traps back at the end, and asks for nothi
   assertEquals([charon.asked, bench.isIdle], [asked, true]);
 });
 
-Deno.test("openHeir() gives back what a daemon that has died had taken, wherever it died", () => {
+Deno.test("StrongswanControl gives back what it has taken, wherever it was", () => {
   for (let turns = 0; turns < 60; turns++) {
-    const { charon, bench, readWill } = withCharon("net", "dmz");
+    const { charon, bench } = withCharon("net", "dmz");
     bench.doors.chop = 20;
     bench.give("passive");
     for (let i = 0; i < turns; i++) bench.turn();
-    if (readWill() !== "") {
-      const heir = new Bench(({ doors, log }) => openHeir(readWill(), { doors, log }), bench.doors);
-      heir.leave();
-      for (let i = 0; i < 1000; i++) heir.turn();
-    }
+    bench.leave();
+    for (let i = 0; i < 1000; i++) bench.turn();
     assertEquals([...charon.traps].toSorted(), ["dmz", "net"], `${turns} turns`);
   }
-});
-
-Deno.test("openHeir() has nothing to do after a daemon that is active", () => {
-  const { charon, bench, readWill } = withCharon("net");
-  for (const duty of ["passive", "active"] as const) {
-    bench.give(duty);
-    bench.run(1000);
-  }
-  const { asked } = charon;
-  const heir = new Bench(({ doors, log }) => openHeir(readWill(), { doors, log }), bench.doors);
-  heir.leave();
-  heir.run(10_000);
-  assertEquals([charon.asked, heir.isIdle], [asked, true]);
 });
 
 Deno.test("StrongswanControl forgets a trap that is not configured any more, and installs the others", () => {

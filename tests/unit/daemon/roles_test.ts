@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { SETTLE_MS } from "../../../src/core/settling.ts";
-import { DEMOTED, FileDemoter } from "../../../src/daemon/file_demoter.ts";
+import { FileDemoter } from "../../../src/daemon/file_demoter.ts";
 import { SyscallError } from "../../../src/errors.ts";
 import type { Demoter, KernelChange, Role, RoleState, RoleTracker } from "../../../src/ports.ts";
 import { FakeDaemon } from "../../fakes/gateways.ts";
@@ -214,10 +214,9 @@ Deno.test("Gateway tells the demoter again what it has told, and the log nothing
   assertEquals(daemon.log.count(/demoted/), 0);
 });
 
-Deno.test("FileDemoter says 0 for a slave that is demoted, stopped or killed", () => {
+Deno.test("FileDemoter says 0 for a slave that is demoted or leaves", () => {
   const written: string[] = [];
   let file: string | undefined;
-  const wills: boolean[] = [];
   const demoter = new FileDemoter({
     path: "/run/demote",
     weight: 50,
@@ -229,18 +228,16 @@ Deno.test("FileDemoter says 0 for a slave that is demoted, stopped or killed", (
       written.push(`${path} ${text}`);
       file = text;
     },
-    tellHeir: (isMaster) => wills.push(isMaster),
   });
   demoter.set(true, false);
   demoter.set(false, false);
   demoter.leave();
   demoter.set(false, true);
   demoter.set(false, true);
-  file = DEMOTED; // somebody else
+  file = "0\n"; // somebody else
   demoter.set(false, true);
   demoter.leave();
-  const demoted = `/run/demote ${DEMOTED}`;
+  const demoted = "/run/demote 0\n";
   const lifted = "/run/demote 50\n";
   assertEquals(written, [demoted, lifted, demoted, lifted, lifted]);
-  assertEquals(wills, [false, false, true, true, true]);
 });

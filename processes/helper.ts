@@ -1,0 +1,116 @@
+/**
+ * The helper: the one process that stays root. It does the few things of src/daemon/helper_messages.ts for the network
+ * process, and what has to be done when that has died, however that happened.
+ */
+
+import type { Config } from "../src/config/config.ts";
+import { FileDemoter } from "../src/daemon/file_demoter.ts";
+import { GroupDemoter } from "../src/daemon/group_demoter.ts";
+import { RuleGuard } from "../src/daemon/guard.ts";
+import { type HelperAnswer, MOST_COMMAND_BYTES } from "../src/daemon/helper_messages.ts";
+import { HelperServer, logOver } from "../src/daemon/helper_server.ts";
+import { IkeOrders } from "../src/daemon/ike_orders.ts";
+import { IkeSwitch } from "../src/daemon/ike_switch.ts";
+import { LineStream } from "../src/daemon/line_stream.ts";
+import { openIke } from "../src/daemon/open_ike.ts";
+import { ViciRelay } from "../src/daemon/vici_relay.ts";
+import type { Log } from "../src/log/verbosity.ts";
+import type { Demoter } from "../src/ports.ts";
+import { replaceFile } from "../ffi/atomic_file.ts";
+import { FfiInterfaceControl } from "../ffi/carp.ts";
+import { SystemClock } from "../ffi/clock.ts";
+import { FfiCommandRunner } from "../ffi/command.ts";
+import { adoptFd } from "../ffi/daemonise.ts";
+import { type Libc, openLibc } from "../ffi/libc.ts";
+import { FfiLocalDoors } from "../ffi/local.ts";
+import { removeSocket } from "../ffi/local_listener.ts";
+import { NETLINK_ROUTE, openNetlink } from "../ffi/netlink.ts";
+import { readOwnedFile } from "../ffi/owned_file.ts";
+import { FfiPoller } from "../ffi/poll.ts";
+import { forbidCoreDumps, forbidTracing } from "../ffi/process.ts";
+import { FfiStream } from "../ffi/stream.ts";
+import { readToTell } from "./config.ts";
+import { controlPath } from "./control.ts";
+import { faultOf, isExpected } from "./errors.ts";
+
+/** First argument of the helper. The descriptor, the owner of the guard's rules and the configuration's path follow. */
+export const HELPER = "--helper";
+
+/** How long the helper tries to give back what was taken from the IKE daemon. */
+const LEAVE_IKE_MS = 2000;
+
+/** @returns the exit status */
+export async function runHelper([fd, owner, file = ""]: readonly string[]): Promise<number> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  const libc = openLibc();
+  forbidCoreDumps(libc);
+  forbidTracing(libc);
+  const lines = new LineStream(new FfiStream(libc, adoptFd(libc, Number(fd))), MOST_COMMAND_BYTES);
+  const log = logOver(lines);
+  try {
+    const { config, reading } = readToTell(libc, file);
+    lines.send({ answer: "configuration", reading } satisfies HelperAnswer);
+    if (config !== undefined) await serve(libc, config, { file, owner: Number(owner), lines, log });
+    return 0;
+  } catch (error) {
+    log.error(`the helper ends: ${isExpected(error) ? error.message : faultOf(error)}`);
+    return 1;
+  }
+}
+
+/** What it has besides the configuration. */
+interface Means {
+  readonly file: string;
+  readonly owner: number;
+  readonly lines: LineStream;
+  readonly log: Log;
+}
+
+/** Until the network process ends, and what is to be done then. What it is ordered follows from this configuration. */
+async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Means): Promise<void> {
+  const clock = new SystemClock(libc);
+  const poller = new FfiPoller(libc);
+  const demoter = openDemoter(libc, config);
+  const runner = new FfiCommandRunner(libc, () => poller.wake());
+  const doors = new FfiLocalDoors(libc);
+  const controls = openIke(config.control, { doors, runner, log });
+  const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
+  const read = () => Promise.resolve(readToTell(libc, file).reading);
+  const vici = new ViciRelay({ doors, path: viciPath(config), tell: (answer) => lines.send(answer) });
+  const isOrderly = await new HelperServer({ lines, poller, clock, log, ike, demoter, vici, read }).run();
+  try {
+    demoter?.leave();
+  } finally {
+    if (libc.system === "linux") sweepGuard(libc, owner);
+  }
+  await ike.leave(poller, LEAVE_IKE_MS);
+  if (!isOrderly) return;
+  removeSocket(libc, controlPath(libc, config));
+  lines.send({ answer: "left" } satisfies HelperAnswer);
+}
+
+function viciPath({ control }: Config): string | undefined {
+  return typeof control === "object" && control.daemon === "strongswan" ? control.socket : undefined;
+}
+
+/** The rules of a network process that was killed; one that ends in order has removed them. */
+function sweepGuard(libc: Libc, owner: number): void {
+  new RuleGuard(openNetlink(libc, { protocol: NETLINK_ROUTE, groups: [] }), owner).sweep("own");
+}
+
+function openDemoter(libc: Libc, { demoteFile, group, mode }: Config): Demoter | undefined {
+  if (mode === undefined && libc.system === "openbsd") {
+    return new GroupDemoter(group, new FfiInterfaceControl(libc));
+  }
+  if (demoteFile === undefined) return undefined;
+  return new FileDemoter({
+    ...demoteFile,
+    read: (path) => new TextDecoder().decode(readOwnedFile(libc, path).bytes),
+    replace: (path, text) => replaceFile(libc, path, text),
+  });
+}
+
+/** Whether the helper has something to demote. */
+export function canDemote({ system }: Libc, { demoteFile, mode }: Config): boolean {
+  return demoteFile !== undefined || mode === undefined && system === "openbsd";
+}

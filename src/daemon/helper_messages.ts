@@ -1,0 +1,67 @@
+/**
+ * What the network process may ask of the helper, which runs as root, and what that answers: JSON lines over a pair
+ * of sockets. The list is closed, and the helper trusts nothing in it: what an order is carried out on, it takes
+ * from the configuration that it has read itself.
+ */
+
+import { DecodeError, type Mistake } from "../errors.ts";
+
+export type HelperCommand =
+  /** Reads the configuration again; answered with `configuration`. */
+  | { readonly command: "read" }
+  /** For the Demoter of the configuration. */
+  | { readonly command: "demote"; readonly demoted: boolean; readonly isMaster: boolean }
+  /** For the IKE daemons of the configuration. */
+  | { readonly command: "ike"; readonly duty: "active" | "passive"; readonly epoch: number }
+  /** Bytes in hex for charon, in a conversation of that number, see ViciRelay; and its end. */
+  | { readonly command: "vici"; readonly id: number; readonly bytes: string }
+  | { readonly command: "hang up"; readonly id: number }
+  /** The daemon ends: all is given back; answered with `left`. */
+  | { readonly command: "leave" };
+
+export type HelperAnswer =
+  | { readonly answer: "log"; readonly level: HelperLogLevel; readonly text: string }
+  | { readonly answer: "configuration"; readonly reading: ConfigReading }
+  | { readonly answer: "vici"; readonly id: number; readonly bytes: string }
+  | { readonly answer: "vici closed"; readonly id: number; readonly reason: string }
+  | { readonly answer: "left" };
+
+export type HelperLogLevel = "error" | "notice" | "state" | "detail" | "trace";
+
+/** The configuration as it was read, or what is wrong with it. */
+export type ConfigReading =
+  | {
+    readonly file: string;
+    /** Contents of the configuration and of its key files, in hex, by path. */
+    readonly contents: Readonly<Record<string, string>>;
+    /** Addresses of the host names in it, in hex; for one that could not be resolved, the error. */
+    readonly hosts: Readonly<Record<string, readonly string[] | { readonly error: string }>>;
+  }
+  | { readonly mistakes: readonly Mistake[] };
+
+/** The longest command, and the longest answer: a configuration and a key file of 1 MiB each, in hex. */
+export const MOST_COMMAND_BYTES = 16 * 1024;
+export const MOST_ANSWER_BYTES = 5 * 1024 * 1024;
+
+const HEX = /^(?:[0-9a-f]{2})*$/;
+
+/** A command, of whoever may have sent it. @throws {DecodeError} */
+export function parseHelperCommand(value: unknown): HelperCommand {
+  const fields = typeof value === "object" && value !== null ? { ...value } : {};
+  const { command, demoted, isMaster, duty, epoch, id, bytes }: Record<string, unknown> = fields;
+  if (command === "read" || command === "leave") return { command };
+  if (command === "demote" && typeof demoted === "boolean" && typeof isMaster === "boolean") {
+    return { command, demoted, isMaster };
+  }
+  const isDuty = duty === "active" || duty === "passive";
+  if (command === "ike" && isDuty && isCount(epoch)) return { command, duty, epoch };
+  if (command === "hang up" && isCount(id)) return { command, id };
+  if (command === "vici" && isCount(id) && typeof bytes === "string" && HEX.test(bytes)) {
+    return { command, id, bytes };
+  }
+  throw new DecodeError("command", "is none that the helper knows");
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
