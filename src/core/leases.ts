@@ -32,6 +32,8 @@ export class Leases {
   /** SAs that the master has reported since they came. */
   readonly #known = new Map<string, Known>();
   readonly #advances = new Map<string, Advance>();
+  /** What the own kernel has used of an SA's numbers, when that is not in the mirror: what is put there goes on above. */
+  readonly #own = new Map<string, bigint>();
   /** When the counters were known last: a master was heard, or this node was master itself. */
   #heardMs: number | undefined;
   /** The own kernel stands where it was long ago, or as a master's; not above what another node may have used since. */
@@ -50,6 +52,7 @@ export class Leases {
 
   /** This node is master no more; who follows it starts above what it has reported. */
   steppedDown(nowMs: number): void {
+    for (const { key, counters } of this.mirror.values()) this.stood(key, counters?.oseq ?? 0n);
     this.#known.clear();
     this.#heardMs = nowMs;
     this.#isBehind = true;
@@ -58,6 +61,11 @@ export class Leases {
   /** The own kernel stands above everything that the followed master has reported. */
   caughtUp(): void {
     this.#isBehind = false;
+  }
+
+  /** The own kernel has used this number of an SA; this node is no master. */
+  stood(key: string, oseq: bigint): void {
+    if (this.settings.canAdvance && oseq > (this.#own.get(key) ?? 0n)) this.#own.set(key, oseq);
   }
 
   /** Whether the kernel has still to be moved on. */
@@ -90,14 +98,17 @@ export class Leases {
   forget(key: string): void {
     this.#known.delete(key);
     this.#advances.delete(key);
+    this.#own.delete(key);
   }
 
-  /** The record as the own kernel gets it: it would go on well above what the master has reported. */
+  /** The record as the own kernel gets it: it would go on well above what the master or this node has sent. */
   leased(key: string, record: IpsecRecord): IpsecRecord {
     if (record.kind === "policy" || !this.settings.canAdvance) return record;
     const { sa } = record;
     const known = this.#known.get(key);
-    const start = startAbove(sa.counters.oseq, 0, sa.flags, this.settings.place);
+    const own = this.#own.get(key) ?? 0n;
+    const used = own > sa.counters.oseq ? own : sa.counters.oseq;
+    const start = startAbove(used, 0, sa.flags, this.settings.place);
     const oseq = known !== undefined && known.lease.start > start ? known.lease.start : start;
     const counters = { ...sa.counters, oseq };
     const moved = known?.taken === undefined ? counters : { ...counters, ...furthest(counters, known.taken) };
@@ -121,13 +132,14 @@ export class Leases {
    * This node is master, and another one was too: the own kernel has to go on above all that may have been sent from
    * there, and takes no packet that was taken there.
    *
-   * @returns where it stands then; undefined for an SA that is not here.
+   * @returns where it stands then; undefined for an SA that is not here, or is ahead of `theirs` when only that counts.
    */
-  outdo(key: string, theirs: Progress, nowMs: number): Progress | undefined {
+  outdo(key: string, theirs: Progress, onlyAhead: boolean, nowMs: number): Progress | undefined {
     const entry = this.mirror.get(key);
     if (entry?.counters === undefined || entry.identity.kind !== "sa" || !this.settings.canAdvance) {
       return undefined;
     }
+    if (onlyAhead && theirs.oseq <= entry.counters.oseq) return undefined;
     const { flags } = this.#lookUp(entry, nowMs);
     const now = furthest(entry.counters, possible(theirs, flags));
     const ahead = { ...now, oseq: startAbove(now.oseq, 0, flags, this.settings.place, 1) };
@@ -160,7 +172,7 @@ export class Leases {
     const isStale = this.areStale(nowMs);
     if (!isStale && !strict) return { stale: 0, ageMs };
     const found = [...this.mirror.values()]
-      .filter(({ counters, refused }) => counters !== undefined && refused === undefined)
+      .filter(({ counters }) => counters !== undefined)
       .map((entry) => ({ entry, ...this.#lookUp(entry, nowMs) }))
       .toSorted((a, b) => b.lease.sendRate - a.lease.sendRate);
     for (const { entry, lease, flags } of found) {
@@ -170,6 +182,11 @@ export class Leases {
       const oseq = isStale ? staleStart(lease, used, flags, this.settings.place, ageMs) : lease.start;
       const window = strict && counters.seq > 0n ? strictWindow(lease, counters, flags, ageMs) : counters;
       const taken = { ...window, oseq };
+      if (entry.refused !== undefined) { // another node's kernel may take it, and goes by what is told of it
+        const { bornMs, usedMs } = entry;
+        this.mirror.count(entry.key, { ...counters, oseq }, { bornMs, usedMs });
+        continue;
+      }
       this.#known.set(entry.key, { lease, flags, taken }); // for one that is still to be put
       this.#advance(entry.identity.id, entry.key, taken);
     }

@@ -96,7 +96,7 @@ export class Node {
   /** The tracker says so. */
   setRole(role: Role, reason: string, nowMs: number): void {
     const { membership, effects, master, follower, kernel, inherited } = this.#parts;
-    const before = membership.role;
+    const { role: before, acting: wasActing } = membership;
     if (!membership.setRole(role, nowMs)) return;
     this.roleSince = { reason, atMs: nowMs };
     effects.log("state", `${before} -> ${role}: ${reason}`);
@@ -105,6 +105,7 @@ export class Node {
       takeOver(this.#parts, nowMs);
       this.#talk.tookOver();
     } else if (before === "MASTER") {
+      if (!wasActing) this.#talk.steppedDownUnheard();
       master.retire();
       follower.leases.steppedDown(nowMs);
       this.handover.steppedDown(nowMs);

@@ -5,6 +5,7 @@
 
 import type { Counters, KernelEvent } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
+import type { Progress } from "../record/progress.ts";
 import { decodeRecord, encodeContent, encodePolicyAge } from "../record/encoding.ts";
 import {
   identityOf,
@@ -92,8 +93,7 @@ export class OwnKernel {
       case "policy-gone":
         return this.#lose(identityOfPolicy(event.id), event.expired, nowMs);
       case "progress":
-        if (this.#isMaster) this.parts.master.progress(saKey(event.id), event.progress, nowMs);
-        return;
+        return this.#progress(saKey(event.id), event.progress, nowMs);
       case "sa-flush":
         return this.#flushed("sa", event.protocol, nowMs);
       case "policy-flush":
@@ -155,6 +155,13 @@ export class OwnKernel {
     if (isNew && this.#isMaster) this.parts.master.bore(identity.key);
   }
 
+  /** As long as nobody is followed the mirror knows what this node used last: the next master may have to be told. */
+  #progress(key: string, progress: Progress, nowMs: number): void {
+    const { master, follower } = this.parts;
+    if (!this.#isMaster) follower.leases.stood(key, progress.oseq);
+    if (follower.master === undefined) master.progress(key, progress, nowMs);
+  }
+
   #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
     const { inventory, master, follower } = this.parts;
     const { key } = identity;
@@ -169,6 +176,9 @@ export class OwnKernel {
     if (shared) this.parts.guard.set(key, record);
     else this.unguard(key);
     if (!this.#isMaster) {
+      // later on, what it shows is what was put there
+      const isOwn = follower.master === undefined && record.kind === "sa";
+      if (isOwn) follower.leases.stood(key, record.sa.counters.oseq);
       if (!isSame) follower.kernelChanged(key);
       return;
     }

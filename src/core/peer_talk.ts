@@ -43,6 +43,8 @@ export class PeerTalk {
   readonly #offers = new Offers();
   /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
   readonly #outdone = new Set<string>();
+  /** This node was master and may have sent, and stepped down before it could say so. */
+  #isUnheard = false;
   #followedSession = "";
   readonly #sessions = new Map<string, Session>();
   #sessionCount = 0;
@@ -68,6 +70,11 @@ export class PeerTalk {
   roleChanged(): void {
     this.#outdone.clear();
     this.#asked.clear();
+  }
+
+  /** This node is master no more, and was none that spoke. */
+  steppedDownUnheard(): void {
+    this.#isUnheard = true;
   }
 
   /** This node takes over: it follows nobody, and has nothing to offer. */
@@ -135,8 +142,9 @@ export class PeerTalk {
       case "flush":
         return this.#follow(peer, message, nowMs);
       case "counters":
-        if (this.#outdone.has(peer)) return this.#outdo(message, nowMs);
-        return follower.count(peer, message, nowMs);
+        if (membership.role !== "MASTER") return follower.count(peer, message, nowMs);
+        if (!membership.isSlaveOnly(peer)) this.#outdo(peer, message, nowMs);
+        return;
       default:
         bump(this.parts, `ignored ${message.type}`);
     }
@@ -221,16 +229,22 @@ export class PeerTalk {
     this.parts.effects.send(peer, { type: "want", identities: [] });
   }
 
-  /** Another node was master meanwhile. Until it is outdone its peers refuse our packets, and numbers go out twice. */
-  #outdo({ identity, volatile }: CountersMessage, nowMs: number): void {
+  /**
+   * Another node was master meanwhile. Until it is outdone its peers refuse our packets, and numbers go out twice. What
+   * was not asked for may be the last words of the master before: most often this node is ahead of them.
+   */
+  #outdo(peer: string, { identity, volatile }: CountersMessage, nowMs: number): void {
     const { key } = decodeIdentity("sa", identity);
-    const progress = this.parts.follower.leases.outdo(key, decodeSaCounters(volatile), nowMs);
+    const wasAsked = this.#outdone.has(peer);
+    const progress = this.parts.follower.leases.outdo(key, decodeSaCounters(volatile), !wasAsked, nowMs);
     if (progress !== undefined) this.parts.master.progress(key, progress, nowMs);
   }
 
   /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
   #offer(peer: string, nowMs: number): void {
     this.#offers.set(peer, this.parts.master.takeUnsaid(peer).map((entry) => ({ of: "record", entry })));
+    if (this.#isUnheard) this.#tellCounters(peer);
+    this.#isUnheard = false;
     for (const offer of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.parts.effects.send(peer, offer);
   }
 
