@@ -39,7 +39,15 @@ export interface Dial {
 
 export class FakeNetwork {
   /** Milliseconds that bytes and connects take. */
-  latencyMs: () => number = () => 0;
+  latencyMs: (from: string, to: string) => number = () => 0;
+  /** Whether nothing arrives on this way at present: what is sent arrives later. */
+  holds: (from: string, to: string) => boolean = () => false;
+  /** What becomes of bytes on their way. `isEnd`: they are the last that arrive on that connection. */
+  carry: (bytes: Uint8Array, from: string, to: string) => { bytes: Uint8Array; isEnd?: boolean } = (
+    bytes,
+  ) => ({
+    bytes,
+  });
   /** The most bytes that one send or receive moves; at least 1. */
   chop: () => number = () => Infinity;
   /** Bytes that one direction of a connection holds, on the way and unread. */
@@ -68,7 +76,8 @@ export class FakeNetwork {
   listen({ address, port }: ListenAddress): FakeListener {
     const name = nameOf(address, port);
     if (this.#listeners.has(name)) throw new SyscallError(`listen on ${name}`, "EADDRINUSE", 98);
-    const listener = new FakeListener(this, this.#nextFd++, () => this.#listeners.delete(name));
+    const host = formatAddress(address);
+    const listener = new FakeListener(this, this.#nextFd++, host, () => this.#listeners.delete(name));
     this.#listeners.set(name, listener);
     this.#files.set(listener.fd, listener);
     return listener;
@@ -80,15 +89,36 @@ export class FakeNetwork {
     this.dials.push({ from: formatAddress(from), to, atMs });
     if (this.unreachable.has(to)) throw new SyscallError(`connect to ${to}`, "ENETUNREACH", 101);
     const listener = this.#listeners.get(nameOf(address, port));
-    if (this.hanging.has(to)) return this.#open(address, { atMs: Infinity, errno: undefined });
-    const doneMs = atMs + this.latencyMs();
-    if (listener === undefined) return this.#open(address, { atMs: doneMs, errno: "ECONNREFUSED" });
-    const near = this.#open(address, { atMs: doneMs, errno: undefined });
-    const far = this.#open(from, undefined);
+    const name = formatAddress(from);
+    if (this.hanging.has(to) || this.holds(name, to) || this.holds(to, name)) {
+      return this.#open(from, address, { atMs: Infinity, errno: undefined });
+    }
+    const doneMs = atMs + this.latencyMs(name, to);
+    if (listener === undefined) return this.#open(from, address, { atMs: doneMs, errno: "ECONNREFUSED" });
+    const near = this.#open(from, address, { atMs: doneMs, errno: undefined });
+    const far = this.#open(address, from, undefined);
     near.peer = far;
     far.peer = near;
     listener.waiting.push({ atMs: doneMs, connection: far });
     return near;
+  }
+
+  /** The process with these listeners dies: its system closes all that it had. */
+  kill(address: string): void {
+    for (const [fd, file] of [...this.#files]) {
+      if (!this.isOpen(fd)) continue; // it waited in a listener
+      if (file instanceof FakeConnection && file.local === address) file.close();
+      if (file instanceof FakeListener && file.host === address) file.close();
+    }
+  }
+
+  /** Something on the way resets all connections between two hosts. */
+  reset(a: string, b: string): void {
+    for (const file of this.#files.values()) {
+      if (!(file instanceof FakeConnection)) continue;
+      const far = formatAddress(file.remote);
+      if (file.local === a && far === b || file.local === b && far === a) file.take("rst");
+    }
   }
 
   /** Lets pollers wait for a descriptor that is none of the network's, a kernel socket say. */
@@ -132,8 +162,8 @@ export class FakeNetwork {
     return this.#files.has(fd);
   }
 
-  #open(remote: Address, outcome: Outcome | undefined): FakeConnection {
-    const connection = new FakeConnection(this, this.#nextFd++, remote, outcome);
+  #open(local: Address, remote: Address, outcome: Outcome | undefined): FakeConnection {
+    const connection = new FakeConnection(this, this.#nextFd++, formatAddress(local), remote, outcome);
     this.#files.set(connection.fd, connection);
     return connection;
   }
@@ -154,7 +184,12 @@ interface State {
 export class FakeListener implements Listener {
   readonly waiting: { readonly atMs: number; readonly connection: FakeConnection }[] = [];
 
-  constructor(readonly network: FakeNetwork, readonly fd: Fd, private readonly onClose: () => void) {}
+  constructor(
+    readonly network: FakeNetwork,
+    readonly fd: Fd,
+    readonly host: string,
+    private readonly onClose: () => void,
+  ) {}
 
   get state(): State {
     return { canRead: this.#next !== undefined, canWrite: false, error: false };
@@ -190,6 +225,9 @@ export class FakeListener implements Listener {
 export class FakeConnection implements Connection {
   peer: FakeConnection | undefined;
   #isFinished = false;
+  /** Nothing more arrives. */
+  #isCut = false;
+  readonly #far: string;
   readonly #inbox: Arrival[] = [];
   #outcome: Outcome | undefined;
   /** Handed out by the last receive; the next one spoils it. */
@@ -198,10 +236,12 @@ export class FakeConnection implements Connection {
   constructor(
     readonly network: FakeNetwork,
     readonly fd: Fd,
+    readonly local: string,
     readonly remote: Address,
     outcome: Outcome | undefined,
   ) {
     this.#outcome = outcome;
+    this.#far = formatAddress(remote);
   }
 
   get connecting(): boolean {
@@ -246,7 +286,7 @@ export class FakeConnection implements Connection {
     if (this.#arrived?.what === "rst" || this.peer === undefined) return "closed";
     const length = Math.max(0, Math.min(bytes.length, this.#room, this.network.chop()));
     if (!this.network.isOpen(this.peer.fd)) this.take("rst");
-    else if (length > 0) this.peer.take(bytes.slice(0, length));
+    else if (length > 0) this.peer.carry(bytes.slice(0, length));
     return length;
   }
 
@@ -281,15 +321,26 @@ export class FakeConnection implements Connection {
     this.peer?.take(this.inboxBytes > 0 ? "rst" : "fin");
   }
 
+  /** Bytes have been sent to this end, and the way may do something to them. */
+  carry(sent: Uint8Array): void {
+    const { bytes, isEnd = false } = this.network.carry(sent, this.#far, this.local);
+    if (bytes.length > 0) this.take(bytes);
+    if (isEnd) this.take("rst");
+    this.#isCut ||= isEnd;
+  }
+
   /** Something has been sent to this end. */
   take(what: Arrival["what"]): void {
+    if (this.#isCut) return;
     const nowMs = this.network.clock.bootMs();
-    const atMs = Math.max(nowMs + this.network.latencyMs(), this.#inbox.at(-1)?.atMs ?? 0);
+    const latencyMs = this.network.latencyMs(this.#far, this.local);
+    const atMs = Math.max(nowMs + latencyMs, this.#inbox.at(-1)?.atMs ?? 0);
     this.#inbox.push({ atMs, what });
   }
 
   get #arrived(): Arrival | undefined {
     const head = this.#inbox[0];
+    if (head !== undefined && this.network.holds(this.#far, this.local)) return undefined;
     return head !== undefined && head.atMs <= this.network.clock.bootMs() ? head : undefined;
   }
 

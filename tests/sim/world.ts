@@ -1,25 +1,33 @@
 /**
- * A small world of gateways for the simulator: virtual time, memory kernels that outlive their daemon, sessions
- * that keep order and lose what is in flight when they break. Everything random comes from one seed.
+ * A small world of gateways for the simulator: virtual time, kernels that outlive their daemons, a wire that delays, holds
+ * up and breaks. Everything random comes from one seed.
  */
 
 import { Node } from "../../src/core/node.ts";
-import { DecodeError, PeerError } from "../../src/errors.ts";
-import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
-import type { Clock, KernelChange, KernelResult, Role } from "../../src/ports.ts";
-import type { Message } from "../../src/wire/native/message.ts";
-import { equalBytes } from "../../src/record/address.ts";
+import { SyscallError } from "../../src/errors.ts";
+import type { KernelResult, Role } from "../../src/ports.ts";
+import { equalBytes, formatAddress } from "../../src/record/address.ts";
 import type { Integrity } from "../../src/record/sa.ts";
+import type { Message } from "../../src/wire/native/message.ts";
 import { addr, sampleSa } from "../fakes/records.ts";
+import { FrameWire } from "./frame_wire.ts";
+import { Gateway, USUAL_SLOWNESS } from "./gateway.ts";
+import { MessageWire } from "./message_wire.ts";
+import { Paths } from "./paths.ts";
 import { describeChange, describeEvent, describeMessage, type Trace } from "./trace.ts";
+import { KEY_MARK, Watch } from "./watch.ts";
+import type { Wire, WireEvents } from "./wire.ts";
 
 /** Address that makes an SA or policy local to the world's nodes. */
 export const LOCAL_ENDPOINT = addr("203.0.113.1");
 
 const START_MS = 1_000_000;
 
-/** reqid that the kernel of the last node refuses. */
-export const REFUSED_REQID = 13;
+/** All nodes are compared so often. */
+const COMPARE_MS = 500;
+
+/** A kernel that has failed is asked again after so long. */
+const RETRY_MS = 1000;
 
 /** Small, fast, good enough: mulberry32. */
 export function randomOf(seed: number): () => number {
@@ -32,92 +40,69 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-class SimKernel extends MemoryKernel {
-  constructor(clock: Clock, private readonly refuses: boolean) {
-    super(clock);
-  }
-
-  override apply(changes: readonly KernelChange[]): readonly KernelResult[] {
-    return changes.map((change) => {
-      const sa = change.kind === "put" && change.record.kind === "sa" ? change.record.sa : undefined;
-      if (this.refuses && sa?.reqid === REFUSED_REQID) {
-        super.apply([{ kind: "delete-sa", id: sa }]);
-        return { ok: false, reason: "ENOSYS" };
-      }
-      return super.apply([change])[0]!;
-    });
-  }
-}
-
-interface Flying {
-  readonly atMs: number;
-  readonly message: Message;
-  /** Epoch in which the sender stood. */
-  readonly epoch: number;
-}
-
-interface Session {
-  readonly flying: Map<string, Flying[]>;
-}
-
-/** A machine: its kernel lives as long as it does, the daemon comes and goes. */
-export class Gateway {
-  readonly kernel: SimKernel;
-  node: Node | undefined;
-  role: Role = "SLAVE";
-  dumpAtMs: number | undefined;
-  /**
-   * Since its start the daemon has been equal to a master: what a kernel sends whose daemon was dead while others sent
-   * is beyond its power; demotion keeps such a node from becoming master.
-   */
-  isCurrent = true;
-
-  constructor(readonly name: string, readonly clock: Clock, refuses: boolean, readonly sweeps: boolean) {
-    this.kernel = new SimKernel(clock, refuses);
-  }
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly flushMode: "startup" | "sync";
+  /** Messages as they are, or the bytes of the protocol. */
+  readonly wire: "messages" | "frames";
+  readonly strictReplay: boolean;
+  readonly trace?: Trace;
 }
 
 export class World {
   nowMs = START_MS;
   readonly random: () => number;
-  readonly gateways: Gateway[];
-  readonly #sessions = new Map<string, Session>();
+  readonly gateways: readonly Gateway[];
+  readonly paths: Paths;
+  readonly watch = new Watch();
+  readonly wire: Wire;
   /** Masters send. */
   hasTraffic = true;
-  readonly #cut = new Set<string>();
-  /** The sequence numbers that went out, by the key of the SA. */
-  readonly #used = new Map<string, { readonly from: bigint; readonly to: bigint }[]>();
+  #later: { readonly atMs: number; readonly act: () => void }[] = [];
+  #comparedMs = 0;
   #starts = 0;
   #keys = 0;
 
-  constructor(
-    seed: number,
-    count: number,
-    readonly flushMode: "startup" | "sync",
-    private readonly trace?: Trace,
-  ) {
+  constructor(private readonly options: WorldOptions) {
+    const { seed, nodes, flushMode, wire } = options;
     this.random = randomOf(seed);
-    const bootMs = () => this.nowMs;
-    const clock = { bootMs, look: bootMs, wallSeconds: () => Math.floor(this.nowMs / 1000) };
-    const sweeps = flushMode === "startup";
+    this.paths = new Paths(this.random);
+    const common = { nowMs: () => this.nowMs, random: this.random, sweeps: flushMode === "startup" };
     this.gateways = Array.from(
-      { length: count },
-      (_, i) => new Gateway(`gw${i}`, clock, i === count - 1, sweeps),
+      { length: nodes },
+      (_, i) => new Gateway(`gw${i}`, { ...common, refuses: nodes > 2 && i === nodes - 1 }),
     );
+    const { gateways, paths, random } = this;
+    const events = this.#wireEvents();
+    const wireOptions = { nowMs: common.nowMs, random, gateways, paths, events };
+    this.wire = wire === "frames" ? new FrameWire(wireOptions) : new MessageWire(wireOptions);
   }
 
   /** Adds to the trace, if somebody reads it. */
   tell(who: string, what: string): void {
-    this.trace?.(`${((this.nowMs - START_MS) / 1000).toFixed(2).padStart(6)} ${who.padEnd(6)} ${what}`);
+    this.options.trace?.(
+      `${((this.nowMs - START_MS) / 1000).toFixed(2).padStart(6)} ${who.padEnd(6)} ${what}`,
+    );
   }
 
   pick<T>(list: readonly T[]): T {
     return list[Math.floor(this.random() * list.length)]!;
   }
 
+  /** Does something when the time has come. */
+  later(ms: number, act: () => void): void {
+    this.#later.push({ atMs: this.nowMs + ms, act });
+  }
+
+  /** What was to be done later is done now. */
+  hurry(): void {
+    for (const { act } of this.#later.splice(0)) act();
+  }
+
   /** AES-GCM with a key that no other SA has. */
   freshKey(): Integrity {
-    const key = new TextEncoder().encode(`${++this.#keys}`.padStart(20, "0"));
+    const key = new TextEncoder().encode(KEY_MARK + `${++this.#keys}`.padStart(20 - KEY_MARK.length, "0"));
     return { ...sampleSa().aead!, key };
   }
 
@@ -125,130 +110,128 @@ export class World {
     if (gateway.node !== undefined) return;
     this.tell(gateway.name, "starts");
     gateway.kernel.readEvents(Infinity); // a new socket hears nothing of the past
+    this.paths.setDead(gateway.name, false);
+    const nodeId = (++this.#starts * 7919 % 65536).toString(16).padStart(32, "0");
     gateway.node = new Node({
-      nodeId: (++this.#starts * 7919 % 65536).toString(16).padStart(32, "0"),
+      nodeId,
       peers: this.gateways.filter((other) => other !== gateway).map(({ name }) => name),
       ownership: { local: [{ address: LOCAL_ENDPOINT, bits: 32 }], shared: [] },
-      flushMode: this.flushMode,
+      flushMode: this.options.flushMode,
       sharedPrefixes: [],
       takeover: () => "exact",
       canAdvance: true,
       place: { index: this.gateways.indexOf(gateway), nodes: this.gateways.length },
-      strictReplay: false,
+      strictReplay: this.options.strictReplay,
     });
+    gateway.guarded = undefined;
     gateway.node.start();
-    gateway.node.setRole(gateway.role, "start", this.nowMs);
+    gateway.node.setRole(gateway.role, "start", gateway.nowMs);
+    if (gateway.role === "MASTER") this.watch.takesOver(gateway);
+    this.wire.start(gateway, nodeId);
   }
 
-  crash(gateway: Gateway): void {
-    this.tell(gateway.name, "crashes");
+  /** The daemon dies; with `power` off the machine does. */
+  crash(gateway: Gateway, power: "on" | "off" = "on"): void {
+    this.tell(gateway.name, power === "on" ? "crashes" : "has no power");
+    const isRunning = gateway.node !== undefined;
     gateway.node = undefined;
     gateway.isCurrent = false;
     gateway.dumpAtMs = undefined;
-    for (const other of this.gateways) if (other !== gateway) this.#breakSession(gateway, other);
+    gateway.frozenUntilMs = 0;
+    if (power === "off") this.paths.setDead(gateway.name, true);
+    if (isRunning) this.wire.stop(gateway);
   }
 
   setRole(gateway: Gateway, role: Role): void {
+    if (role === gateway.role) return;
     this.tell(gateway.name, `role ${role}`);
     gateway.role = role;
-    gateway.node?.setRole(role, "tracker", this.nowMs);
-  }
-
-  cut(a: Gateway, b: Gateway): void {
-    this.tell("world", `cuts ${linkOf(a, b)}`);
-    this.#cut.add(linkOf(a, b));
-  }
-
-  healAll(): void {
-    this.tell("world", "heals all links");
-    this.#cut.clear();
+    if (role === "MASTER" && gateway.node !== undefined) this.watch.takesOver(gateway);
+    gateway.node?.setRole(role, "tracker", gateway.nowMs);
   }
 
   /** Virtual time goes on in steps of 20 ms. */
   run(ms: number): void {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs += 20) {
-      this.#connect();
+      this.wire.step();
+      const due = this.#later.filter(({ atMs }) => atMs <= this.nowMs);
+      if (due.length > 0) this.#later = this.#later.filter(({ atMs }) => atMs > this.nowMs);
+      for (const { act } of due) act();
       for (const gateway of this.gateways) this.#turn(gateway);
+      if (this.nowMs - this.#comparedMs < COMPARE_MS) continue;
+      this.#comparedMs = this.nowMs;
+      this.watch.compare(this.gateways);
     }
-  }
-
-  #connect(): void {
-    for (const [i, a] of this.gateways.entries()) {
-      for (const b of this.gateways.slice(i + 1)) {
-        const link = linkOf(a, b);
-        if (this.#cut.has(link)) {
-          if (this.random() < 0.05) this.#breakSession(a, b); // noticed after a while, not at once
-        } else if (this.#sessions.has(link)) {
-          a.node?.heard(b.name, this.nowMs);
-          b.node?.heard(a.name, this.nowMs);
-        } else if (a.node && b.node && !this.#sessions.has(link) && this.random() < 0.1) {
-          this.tell("world", `session ${link}`);
-          this.#sessions.set(link, { flying: new Map([[a.name, []], [b.name, []]]) });
-          a.node.peerUp(b.name, b.node.settings.nodeId, false);
-          b.node.peerUp(a.name, a.node.settings.nodeId, false);
-        }
-      }
-    }
-  }
-
-  #breakSession(a: Gateway, b: Gateway): void {
-    if (!this.#sessions.delete(linkOf(a, b))) return;
-    this.tell("world", `session ${linkOf(a, b)} breaks`);
-    a.node?.peerDown(b.name, this.nowMs);
-    b.node?.peerDown(a.name, this.nowMs);
   }
 
   #turn(gateway: Gateway): void {
     const { node, kernel } = gateway;
-    if (node === undefined || this.random() < 0.2) return; // a slow turn
-    for (const other of this.gateways) if (other !== gateway) this.#deliver(gateway, other);
-    if (gateway.node !== node) return;
+    if (node === undefined || this.nowMs < gateway.frozenUntilMs || this.random() < gateway.slowness) return;
     for (const event of kernel.readEvents(8)) {
-      if (this.trace) this.tell(gateway.name, `kernel: ${describeEvent(event)}`);
-      node.kernelEvent(event, this.nowMs);
+      if (this.options.trace) this.tell(gateway.name, `kernel: ${describeEvent(event)}`);
+      node.kernelEvent(event, gateway.nowMs);
     }
+    this.wire.receive(gateway);
     if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
-    if (node.advancing) node.advanced(kernel.advance(node.nextAdvances(4)));
-    const changes = node.nextChanges(4, this.nowMs);
-    const results = kernel.apply(changes);
-    if (this.trace) changes.forEach((one, i) => this.tell(gateway.name, describeChange(one, results[i]!)));
-    node.applied(results);
-    node.tick(this.nowMs);
+    this.#apply(gateway, node);
+    node.tick(gateway.nowMs);
     gateway.isCurrent ||= node.synced;
-    const maySend = node.membership.role === "MASTER" && !node.advancing && gateway.isCurrent;
+    const maySend = node.membership.role === "MASTER" && gateway.guarded?.size === 0 && gateway.isCurrent;
     if (this.hasTraffic && maySend && this.random() < 0.3) this.#traffic(gateway);
     this.#effects(gateway, node);
     for (const other of this.gateways) {
-      for (const message of node.collect(other.name, this.nowMs, 2000)) this.#send(gateway, other, message);
+      if (other === gateway || !this.wire.hasRoom(gateway, other)) continue;
+      this.#send(gateway, other, node.collect(other.name, gateway.nowMs, 2000));
     }
+    this.watch.turned(gateway, this.gateways);
   }
 
-  /** Packets over one SA of a gateway that may send. No number goes out twice with one key. */
-  #traffic({ name, kernel }: Gateway): void {
+  /** Counters first, then the guard, then changes, as the daemon does it. */
+  #apply(gateway: Gateway, node: Node): void {
+    const { kernel, nowMs } = gateway;
+    if (node.advancing) node.advanced(kernel.advance(node.nextAdvances(4)));
+    const guard = node.guardChange();
+    if (guard !== undefined) gateway.guarded = new Set(guard.map(formatAddress));
+    const changes = node.nextChanges(4, nowMs);
+    let results: readonly KernelResult[] | undefined;
+    try {
+      results = kernel.apply(changes);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.tell(gateway.name, `kernel fails: ${error.message}`);
+    }
+    if (this.options.trace && results) {
+      changes.forEach((one, i) => this.tell(gateway.name, describeChange(one, results[i]!)));
+    }
+    node.applied(results);
+    if (results === undefined) node.kernelEvent({ kind: "resync", reason: "changes have failed" }, nowMs);
+  }
+
+  /** Packets over one SA of a gateway that may send. */
+  #traffic(gateway: Gateway): void {
+    const { kernel } = gateway;
     const sas = kernel.records().flatMap((record) => record.kind === "sa" ? [record.sa] : []);
     const shared = sas.filter(({ dst }) => !equalBytes(dst, LOCAL_ENDPOINT));
     if (shared.length === 0) return;
     const sa = this.pick(shared);
-    const key = sa.aead!.key.toHex();
-    const { oseq } = sa.counters;
-    const used = this.#used.get(key) ?? [];
     const packets = BigInt(Math.floor(this.random() ** 4 * 100_000));
-    const twice = used.find(({ from, to }) => oseq < to && oseq + packets > from);
-    if (twice !== undefined) {
-      throw new Error(
-        `${name} sends ${oseq} to ${oseq + packets} again: ${twice.from} to ${twice.to} went out`,
-      );
-    }
-    this.#used.set(key, [...used, { from: oseq, to: oseq + packets }]);
+    const { oseq } = sa.counters;
+    this.tell(gateway.name, `sends ${oseq} to ${oseq + packets} on SPI ${sa.spi.toString(16)}`);
+    this.watch.packets(gateway, sa, packets);
     kernel.traffic(sa, packets, packets / 2n);
   }
 
   #finishDump(gateway: Gateway, node: Node): void {
+    if (gateway.kernel.isFailing && this.random() < 0.5) {
+      gateway.kernel.beginDump();
+      gateway.dumpAtMs = this.nowMs + RETRY_MS;
+      return;
+    }
     const records = gateway.kernel.continueDump();
     if (records === undefined) return;
     gateway.dumpAtMs = undefined;
     this.tell(gateway.name, `dump of ${records.length} records`);
-    node.dumped(records, this.nowMs);
+    node.dumped(records, gateway.nowMs);
   }
 
   #effects(gateway: Gateway, node: Node): void {
@@ -257,51 +240,59 @@ export class World {
         gateway.kernel.beginDump();
         gateway.dumpAtMs = this.nowMs + this.random() * 200;
       } else if (effect.kind === "send") {
-        this.#send(gateway, this.#named(effect.peer), effect.message);
+        this.#send(gateway, this.#named(effect.peer), [effect.message]);
       } else if (effect.kind === "close") {
         throw new Error(`${gateway.name} closes ${effect.peer}: ${effect.reason}`);
-      } else this.tell(gateway.name, `log: ${effect.text}`);
-    }
-  }
-
-  #send(from: Gateway, to: Gateway, message: Message): void {
-    const queue = this.#sessions.get(linkOf(from, to))?.flying.get(to.name);
-    const atMs = Math.max(this.nowMs + this.random() * 60, queue?.at(-1)?.atMs ?? 0);
-    queue?.push({ atMs, message, epoch: from.node?.membership.epoch ?? 0 });
-  }
-
-  #deliver(to: Gateway, from: Gateway): void {
-    const link = linkOf(to, from);
-    const queue = this.#sessions.get(link)?.flying.get(to.name);
-    while (queue?.[0] !== undefined && queue[0].atMs <= this.nowMs && !this.#cut.has(link)) {
-      const { message, epoch } = queue.shift()!;
-      if (this.trace) this.tell(to.name, `from ${from.name}: ${describeMessage(message)}`);
-      try {
-        this.#receive(to, from, message, epoch);
-      } catch (error) {
-        if (!(error instanceof PeerError || error instanceof DecodeError)) throw error;
-        this.#breakSession(to, from);
+      } else {
+        this.watch.text(gateway.name, effect.text);
+        this.tell(gateway.name, `log: ${effect.text}`);
       }
     }
   }
 
-  /** A slave never applies data of a smaller epoch than the one that it stands in. */
-  #receive(to: Gateway, from: Gateway, message: Message, epoch: number): void {
-    const node = to.node!;
-    const before = node.mirror.digest.join();
-    node.receive(from.name, message, this.nowMs);
-    // a master takes what one of before offers, if it is new
-    const isSlave = node.membership.role !== "MASTER";
-    if (isSlave && node.mirror.digest.join() !== before && epoch < node.membership.epoch) {
-      throw new Error(`${to.name} took ${message.type} of epoch ${epoch} in epoch ${node.membership.epoch}`);
-    }
+  #send(from: Gateway, to: Gateway, messages: readonly Message[]): void {
+    if (messages.length === 0 || !this.wire.isLive(from, to)) return;
+    this.watch.sends(from, to, messages);
+    this.wire.send(from, to, messages);
+  }
+
+  #wireEvents(): WireEvents {
+    return {
+      up: (at, peer, nodeId) => {
+        this.tell(at.name, `session with ${peer.name}`);
+        this.watch.session(at, peer);
+        at.node!.peerUp(peer.name, nodeId, false);
+      },
+      down: (at, peer) => {
+        this.tell(at.name, `session with ${peer.name} is gone`);
+        this.watch.session(at, peer);
+        at.node!.peerDown(peer.name, at.nowMs);
+      },
+      message: (at, peer, message, sentIn) => {
+        if (this.options.trace) this.tell(at.name, `from ${peer.name}: ${describeMessage(message)}`);
+        this.watch.receive(at, peer, message, sentIn, () => at.node!.receive(peer.name, message, at.nowMs));
+      },
+      said: (at, text) => {
+        this.watch.text(at.name, text);
+        this.tell(at.name, `log: ${text}`);
+      },
+      bytes: (from, bytes) => this.watch.bytes(from, bytes),
+    };
   }
 
   #named(name: string): Gateway {
     return this.gateways.find((gateway) => gateway.name === name)!;
   }
-}
 
-function linkOf(a: Gateway, b: Gateway): string {
-  return [a.name, b.name].toSorted().join(" ");
+  /** Nothing is in the way of anybody any more. */
+  heal(): void {
+    this.tell("world", "heals");
+    this.paths.heal();
+    this.wire.damage = 0;
+    for (const gateway of this.gateways) {
+      gateway.kernel.isFailing = false;
+      gateway.slowness = USUAL_SLOWNESS;
+      gateway.frozenUntilMs = 0;
+    }
+  }
 }

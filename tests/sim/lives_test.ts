@@ -1,0 +1,5 @@
+/** The first worlds, for every day; CI runs those of `more/` too. `one.ts` runs one of them again. */
+
+import { testLives } from "./lives.ts";
+
+testLives(1, 1000);
