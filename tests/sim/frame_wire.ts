@@ -16,9 +16,6 @@ import type { Wire, WireOptions } from "./wire.ts";
 
 const PORT = 500;
 
-// a world lives for a minute: keys and sessions are changed often enough to matter
-Object.assign(SESSION_LIMITS, { rekeyFrames: 60, rekeyMs: 4000, renewMs: 15_000 });
-
 export class FrameWire implements Wire {
   damage = 0;
   readonly #network: FakeNetwork;
@@ -27,6 +24,8 @@ export class FrameWire implements Wire {
 
   constructor(private readonly options: WireOptions) {
     const { nowMs, random, paths, events } = options;
+    // a world lives for a minute: keys and sessions are changed often enough to matter
+    Object.assign(SESSION_LIMITS, { rekeyFrames: 60, rekeyMs: 4000, renewMs: 15_000 });
     this.#network = new FakeNetwork({ bootMs: nowMs, look: nowMs, wallSeconds: () => 0 });
     const nameOf = (address: string) =>
       options.gateways[Number(address.slice(address.lastIndexOf(".") + 1)) - 1]!.name;
