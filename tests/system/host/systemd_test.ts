@@ -51,6 +51,7 @@ function startService(folder: string, notify: string, stream = "$(stat -L -c %d:
     "kernel memory",
     "control none",
     `control socket ${folder}/control`,
+    "user nobody",
   ];
   Deno.writeTextFileSync(file, text.join("\n"), { mode: 0o600 });
   const script = `JOURNAL_STREAM=${stream}; export JOURNAL_STREAM; exec "$0" -d -v -c "$1"`;
@@ -71,6 +72,8 @@ for (const kind of ["path", "abstract"] as const) {
       const folder = Deno.makeTempDirSync();
       const name = kind === "path" ? `${folder}/notify` : `@sasyncd-test-${Deno.pid}`;
       const manager = new Manager(name);
+      Deno.chmodSync(folder, 0o755); // systemd's is open to everybody
+      if (kind === "path") Deno.chmodSync(name, 0o777);
       const stream = kind === "path" ? undefined : "1:1";
       const service = startService(folder, name, stream);
       await manager.waitFor("READY=1");

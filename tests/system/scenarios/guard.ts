@@ -253,7 +253,7 @@ export function guard(given: Kernels): void {
     assertEquals(await guarded(lab.gw2), []);
   });
 
-  if (hasPfkey(given)) return; // how a keeper ends the guard has nothing to do with the kernel's SAs
+  if (hasPfkey(given)) return; // how a helper ends the guard has nothing to do with the kernel's SAs
   test(`${name}: after SIGKILL the guard is gone within seconds`, async () => {
     slave = await startSlave(10);
     await waitForGuard(BOTH);
@@ -261,18 +261,18 @@ export function guard(given: Kernels): void {
     await waitForGuard([]);
   });
 
-  test(`${name}: killed as soon as the guard stands, when its keeper has hardly begun: it goes all the same`, async () => {
+  test(`${name}: killed as soon as the guard stands, when its helper has hardly begun: it goes all the same`, async () => {
     slave = await Sasyncd.start(lab.gw2, configuration("slave", gw2.sync.v4, gw1.sync.v4));
     await waitForGuard(BOTH, 60_000);
     await slave.kill();
     await waitForGuard([]);
   });
 
-  test(`${name}: a daemon started at once after a crash keeps its guard, however late the old one's keeper is`, async () => {
+  test(`${name}: a daemon started at once after a crash keeps its guard, however late the old one's helper is`, async () => {
     slave = await startSlave(10);
     await waitForGuard(BOTH);
-    const keeper = Number(await lab.gw2.run("pgrep", "-P", `${slave.process.pid}`, "-f", "guard-keeper"));
-    Deno.kill(keeper, "SIGSTOP");
+    const helper = Number(await lab.gw2.run("pgrep", "-P", `${slave.process.pid}`, "-f", "helper"));
+    Deno.kill(helper, "SIGSTOP");
     const old = await rules(lab.gw2);
     await slave.kill();
     assertEquals(await rules(lab.gw2), old);
@@ -280,10 +280,10 @@ export function guard(given: Kernels): void {
     const own = await rules(lab.gw2);
     assertEquals(await guarded(lab.gw2), BOTH);
     assert(own.every((rule) => !old.includes(rule)), "nothing of the old daemon's stays");
-    Deno.kill(keeper, "SIGCONT");
+    Deno.kill(helper, "SIGCONT");
     await eventually(
-      "end of the keeper",
-      async () => (await lab.gw2.try("test", "-e", `/proc/${keeper}`)).code,
+      "end of the helper",
+      async () => (await lab.gw2.try("test", "-e", `/proc/${helper}`)).code,
     );
     assertEquals(await rules(lab.gw2), own);
     assertEquals(await slave.stop(), 0);

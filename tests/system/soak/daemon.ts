@@ -45,20 +45,18 @@ export class Daemon {
     this.#lives++;
   }
 
-  /** Kills one of its processes, the `nth` from the first on. When it has ended by that it is to be started again. */
+  /** Kills one of its processes, the `nth` from the first on. It ends by that, and is to be started again. */
   async killOne(nth: number): Promise<void> {
     const life = this.#life!;
-    const pids = await eventually("its keeper", () => {
+    const pids = await eventually("its helper", () => {
       const found = [life.process.pid, ...descendantsOf(life.process.pid)];
       return found.length > 1 && found;
     });
     const pid = pids[nth % pids.length]!;
     step(`${this.node.name}: process ${pid} of ${pids.join(", ")} is killed`);
     Deno.kill(pid, "SIGKILL");
-    if (pid === life.process.pid) {
-      await life.process.ended;
-      this.#close();
-    }
+    await life.process.ended;
+    this.#close();
   }
 
   get running(): boolean {
