@@ -48,6 +48,17 @@ export class Daemon {
     this.#child.kill(signal);
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** When it has ended by itself. */
+  async ended(): Promise<{ code: number }> {
+    const { code } = await this.#child.status;
+    await this.#reading;
+    return { code };
+  }
+
   /** @returns status and how long the end took. */
   async end(signal: Deno.Signal): Promise<{ code: number; tookMs: number }> {
     const startMs = performance.now();
