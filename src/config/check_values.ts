@@ -76,12 +76,12 @@ export function socketProblem(word: string): string | undefined {
     : `the socket must have an absolute path of at most 103 characters, not ${quoteWord(word)}`;
 }
 
-/** `off`, or how many in a second: 0.01 to 1000, with two decimals at most. */
+/** `off`, or how many in a second: 0.01 to 100, with two decimals at most. */
 export function renegotiateProblem(word: string): string | undefined {
-  const rate = /^\d{1,4}(\.\d{1,2})?\/s$/.test(word) ? Number.parseFloat(word) : NaN;
-  return rate >= 0.01 && rate <= 1000
+  const rate = /^\d{1,3}(\.\d{1,2})?\/s$/.test(word) ? Number.parseFloat(word) : NaN;
+  return rate >= 0.01 && rate <= 100
     ? undefined
-    : `must be off or a rate from 0.01/s to 1000/s, not ${quoteWord(word)}`;
+    : `must be off or a rate from 0.01/s to 100/s, not ${quoteWord(word)}`;
 }
 
 /** A command: an absolute path, and what is to stand before the arguments that the daemon adds. */

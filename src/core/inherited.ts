@@ -87,6 +87,8 @@ export class Inherited {
   readonly #uses = new PolicyUses();
   /** What somebody else has made or written here in this reign. */
   readonly #newSas = new Map<string, Traits>();
+  /** The same by likeness, as of the last judgement. */
+  #alike: ReadonlyMap<string, readonly Traits[]> = new Map();
   readonly #written = new Set<string>();
   /** Written policies whose reqids have not been looked at. */
   readonly #unchecked = new Map<string, Policy>();
@@ -112,6 +114,7 @@ export class Inherited {
     for (const one of [this.#unread, this.#sas, this.#newSas, this.#written, this.#reported, this.#still]) {
       one.clear();
     }
+    this.#alike = new Map();
     this.#isAnnounced = false;
     this.#judgedMs = -Infinity;
   }
@@ -145,7 +148,7 @@ export class Inherited {
     if (nowMs - this.#judgedMs < JUDGE_MS || this.#unread.size > 0) return [];
     this.#judgedMs = nowMs;
     this.#forgetGone();
-    const alike = Map.groupBy(this.#newSas.values(), ({ likeness }) => likeness);
+    const alike = this.#alike = Map.groupBy(this.#newSas.values(), ({ likeness }) => likeness);
     for (const key of this.#still.keys()) {
       if (!alike.has(this.#sas.get(key)?.likeness ?? "")) this.#still.delete(key);
     }
@@ -177,9 +180,8 @@ export class Inherited {
     if (sa === undefined || this.parts.inventory.get(key) === undefined) return undefined;
     const tunnel = this.#legacyUses.of(sa);
     if (tunnel.length === 0 || !isOutbound(tunnel)) return undefined;
-    const alike = [...this.#newSas.values()].filter(({ likeness }) => likeness === sa.likeness);
-    if (this.#isReplaced(sa, alike)) return undefined;
-    return { src: sa.src, dst: sa.dst, selectors: tunnel.map(({ policy }) => policy.selector) };
+    if (this.#isReplaced(sa, this.#alike.get(sa.likeness) ?? [])) return undefined;
+    return { spi: sa.spi, src: sa.src, dst: sa.dst, selectors: tunnel.map(({ policy }) => policy.selector) };
   }
 
   /** What is left of the heritage. */

@@ -44,6 +44,7 @@ export type Net = Prefix | "dynamic";
 
 /** Where an outbound SA leads. */
 export interface InheritedTunnel {
+  readonly spi: number;
   readonly src: Address;
   readonly dst: Address;
   /** Of the policies that use it. */
@@ -75,6 +76,8 @@ interface Task {
 interface Tally {
   anew: number;
   failed: number;
+  /** charon has the SA itself: it negotiated it when this node was master before. */
+  known: number;
   /** No connection, or several, could be initiated for them. */
   left: number;
 }
@@ -83,11 +86,14 @@ export class Renegotiation {
   #startMs = Infinity;
   /** By the addresses of their peers. */
   #children: ReadonlyMap<string, readonly Child[]> | undefined;
+  /** SPIs of charon's own outbound SAs. */
+  #known: ReadonlySet<number> = new Set();
   #keys: readonly string[] | undefined;
   /** How many of the keys have been looked at. */
   #turn = 0;
   #ahead: Task | undefined;
   #nextMs = 0;
+  #judgedMs = -Infinity;
   /** Whose SAs are awaited, by name, and since when. */
   readonly #asked = new Map<string, Task & { readonly sinceMs: number }>();
   readonly #tried = new Set<string>();
@@ -100,17 +106,16 @@ export class Renegotiation {
   begin(nowMs: number): void {
     this.end();
     this.#startMs = nowMs + RENEGOTIATE_AFTER_MS;
-    this.#tally = { anew: 0, failed: 0, left: 0 };
+    this.#tally = { anew: 0, failed: 0, known: 0, left: 0 };
   }
 
   /** This node is master no more: nothing is asked for. */
   end(): void {
     this.#startMs = Infinity;
-    this.#children =
-      this.#keys =
-      this.#ahead =
-      this.#tally =
-        undefined;
+    this.#children = undefined;
+    this.#keys = undefined;
+    this.#ahead = undefined;
+    this.#tally = undefined;
     this.#turn = this.#nextMs = 0;
     this.#asked.clear();
     this.#tried.clear();
@@ -138,8 +143,9 @@ export class Renegotiation {
     return this.#children !== undefined;
   }
 
-  /** All children that can be initiated from here. */
-  take(children: readonly Child[]): void {
+  /** All children that can be initiated from here, and the SPIs of the outbound SAs that charon has itself. */
+  take(children: readonly Child[], known: ReadonlySet<number>): void {
+    this.#known = known;
     const places = children.flatMap((child) => child.remotes.map((at) => ({ at: formatAddress(at), child })));
     const groups = Map.groupBy(places, ({ at }) => at);
     this.#children = new Map([...groups].map(([at, found]) => [at, found.map(({ child }) => child)]));
@@ -171,6 +177,8 @@ export class Renegotiation {
   }
 
   #judge(nowMs: number): void {
+    if (nowMs - this.#judgedMs < LOOK_MS) return;
+    this.#judgedMs = nowMs;
     for (const [name, { key, sinceMs }] of this.#asked) {
       const isThrough = this.parts.heritage.tunnelOf(key) === undefined;
       if (!isThrough && nowMs - sinceMs < RENEGOTIATED_WITHIN_MS) continue;
@@ -180,17 +188,22 @@ export class Renegotiation {
     }
   }
 
-  /** Looks for the next tunnel that charon can negotiate. */
+  /** Looks for the next tunnel that charon can negotiate, unless that is found and still what it was. */
   #seek(keys: readonly string[]): void {
-    for (let looks = 0; looks < LOOKS_AT_ONCE && this.#turn < keys.length; looks++) {
-      if (this.#ahead !== undefined && this.parts.heritage.tunnelOf(this.#ahead.key) !== undefined) return;
-      this.#ahead = this.#taskOf(keys[this.#turn++]!);
+    if (this.#ahead !== undefined && this.parts.heritage.tunnelOf(this.#ahead.key) === undefined) {
+      this.#ahead = undefined;
     }
+    const end = Math.min(keys.length, this.#turn + LOOKS_AT_ONCE);
+    while (this.#ahead === undefined && this.#turn < end) this.#ahead = this.#taskOf(keys[this.#turn++]!);
   }
 
   #taskOf(key: string): Task | undefined {
     const tunnel = this.parts.heritage.tunnelOf(key);
     if (tunnel === undefined) return undefined;
+    if (this.#known.has(tunnel.spi)) {
+      this.#count("known");
+      return undefined;
+    }
     const child = childOf(tunnel, this.#children?.get(formatAddress(tunnel.dst)) ?? []);
     if (child === undefined) this.#count("left");
     return child === undefined || this.#tried.has(nameOf(child)) ? undefined : { child, key };
@@ -200,9 +213,9 @@ export class Renegotiation {
   #tellEnd({ length }: readonly string[]): void {
     if (this.#tally === undefined || this.#turn < length || this.#ahead !== undefined) return;
     if (this.#asked.size > 0) return;
-    const { anew, failed, left } = this.#tally;
-    const text =
-      `inherited tunnels: ${anew} negotiated anew, ${failed} failed, ${left} cannot be negotiated from here`;
+    const { anew, failed, known, left } = this.#tally;
+    const text = `inherited tunnels: ${anew} negotiated anew, ${failed} failed, ${known} known to charon, ` +
+      `${left} cannot be negotiated from here`;
     this.parts.effects.log("state", text);
     this.#tally = undefined;
   }
@@ -223,6 +236,7 @@ export class Renegotiation {
 const COUNTER_NAMES: Readonly<Record<keyof Tally, string>> = {
   anew: "tunnels negotiated anew",
   failed: "tunnels not negotiated anew",
+  known: "inherited tunnels known to charon",
   left: "tunnels that cannot be negotiated from here",
 };
 

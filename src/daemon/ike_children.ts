@@ -1,4 +1,4 @@
-/** What charon's list of connections says of children that can be initiated from here. */
+/** What charon's lists say of children that can be initiated from here, and of the SAs that it has itself. */
 
 import type { Child, Net } from "../core/renegotiation.ts";
 import { sectionsOf, textOf } from "../link/vici_session.ts";
@@ -23,6 +23,15 @@ export function childrenOf(message: ViciSection): readonly Child[] {
       if (!isTunnel || !isWhole(localNets) || !isWhole(remoteNets)) return [];
       return { ike, child, locals, remotes, localNets, remoteNets };
     });
+  });
+}
+
+/** The SPIs of the outbound SAs of a `list-sa` event. */
+export function outboundSpisOf(message: ViciSection): readonly number[] {
+  return sectionsOf(message).flatMap(([, ike]) => {
+    const children = ike.get("child-sas");
+    if (!(children instanceof Map)) return [];
+    return sectionsOf(children).map(([, child]) => Number.parseInt(textOf(child, "spi-out") ?? "", 16));
   });
 }
 

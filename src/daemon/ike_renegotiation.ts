@@ -7,7 +7,7 @@ import type { Renegotiation } from "../core/renegotiation.ts";
 import { command, failureOf, list, type ViciTalk } from "../link/vici_session.ts";
 import type { Log } from "../log/verbosity.ts";
 import type { Clock, IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
-import { childrenOf } from "./ike_children.ts";
+import { childrenOf, outboundSpisOf } from "./ike_children.ts";
 import { ViciTry } from "./vici_try.ts";
 
 export interface RenegotiationOptions {
@@ -55,7 +55,8 @@ export class RenegotiationControl implements IkeControl {
   *#initiate(): ViciTalk<void> {
     const { renegotiation, clock, log } = this.options;
     if (!renegotiation.knowsChildren) {
-      renegotiation.take(yield* list("list-conns", "list-conn", {}, childrenOf));
+      const children = yield* list("list-conns", "list-conn", {}, childrenOf);
+      renegotiation.take(children, new Set(yield* list("list-sas", "list-sa", {}, outboundSpisOf)));
     }
     const next = renegotiation.next(clock.bootMs());
     if (next === undefined) return;

@@ -116,6 +116,8 @@ interface FakeSa {
   readonly id: string;
   readonly state: string;
   readonly initiator: boolean;
+  /** Of its children. */
+  readonly spisOut?: readonly string[];
 }
 
 /** charon, as far as the control of strongSwan talks with it. Every child is of the connection "lab". */
@@ -232,9 +234,10 @@ function policy(child: string) {
   return { [`lab/${child}`]: section({ child, ike: "lab", mode: "TUNNEL", "local-ts": ["10.1.0.0/24"] }) };
 }
 
-function ikeSa({ id, state, initiator }: FakeSa) {
+function ikeSa({ id, state, initiator, spisOut = [] }: FakeSa) {
   const role: Readonly<Record<string, string>> = initiator ? { initiator: "yes" } : {};
-  return { lab: section({ uniqueid: id, state, ...role, "child-sas": section({}) }) };
+  const children = Object.fromEntries(spisOut.map((spi, i) => [`net-${i}`, section({ "spi-out": spi })]));
+  return { lab: section({ uniqueid: id, state, ...role, "child-sas": section(children) }) };
 }
 
 /** A connection with one child, as charon lists it. */

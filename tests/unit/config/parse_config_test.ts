@@ -285,15 +285,15 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["renegotiate 5/s", "3: renegotiate: needs control strongswan"],
   [
     "control strongswan renegotiate 5",
-    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "5"',
+    '3: renegotiate: must be off or a rate from 0.01/s to 100/s, not "5"',
   ],
   [
     "control strongswan renegotiate 0/s",
-    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "0/s"',
+    '3: renegotiate: must be off or a rate from 0.01/s to 100/s, not "0/s"',
   ],
   [
-    "control strongswan renegotiate 1001/s",
-    '3: renegotiate: must be off or a rate from 0.01/s to 1000/s, not "1001/s"',
+    "control strongswan renegotiate 100.01/s",
+    '3: renegotiate: must be off or a rate from 0.01/s to 100/s, not "100.01/s"',
   ],
   ['control exec ""', "3: control exec: the command must begin with an absolute path"],
   ["control exec a", "3: control exec: the command must begin with an absolute path"],

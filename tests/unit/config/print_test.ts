@@ -65,7 +65,7 @@ const config: fc.Arbitrary<Config> = fc.record({
     }),
   ),
   controlSocket: fc.option(name.map((word) => `/run/${word}`), { nil: undefined }),
-  renegotiatePerSecond: fc.option(fc.integer({ min: 1, max: 100_000 }).map((n) => n / 100), {
+  renegotiatePerSecond: fc.option(fc.integer({ min: 1, max: 10_000 }).map((n) => n / 100), {
     nil: undefined,
   }),
   user: fc.constantFrom("root", "_sasyncd", undefined),

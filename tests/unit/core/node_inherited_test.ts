@@ -112,7 +112,7 @@ Deno.test("Node.renegotiation has the tunnel negotiated anew, and what it replac
   const renegotiation = heir.node.renegotiation!;
   wait([heir, slave], RENEGOTIATE_AFTER_MS);
   assert(renegotiation.look(heir.clock.nowMs));
-  renegotiation.take([configured]);
+  renegotiation.take([configured], new Set());
   assertEquals(renegotiation.next(heir.clock.nowMs), configured);
   negotiate(heir, fresh, child(7));
   wait([heir, slave], 3000);

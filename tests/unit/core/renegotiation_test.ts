@@ -18,10 +18,10 @@ const PEER = "198.51.100.1";
 const NEAR = "10.1.0.0/16";
 const STEP_MS = 100;
 
-function tunnel(far: string, { src = HERE, dst = PEER, near = NEAR } = {}): InheritedTunnel {
+function tunnel(far: string, { src = HERE, dst = PEER, near = NEAR, spi = 16 } = {}): InheritedTunnel {
   const [local, remote] = [parsePrefix(near)!, parsePrefix(far)!];
   const selector = { src: local.address, srcBits: local.bits, dst: remote.address, dstBits: remote.bits };
-  return { src: addr(src), dst: addr(dst), selectors: [selector] };
+  return { spi, src: addr(src), dst: addr(dst), selectors: [selector] };
 }
 
 const netOf = (text: string) => text === "dynamic" ? text : parsePrefix(text)!;
@@ -51,6 +51,8 @@ class Reign {
   readonly initiated: string[] = [];
   /** Children that charon gets no new SAs for. */
   readonly dead = new Set<string>();
+  /** SPIs that charon has itself. */
+  readonly known = new Set<number>();
   isKnown = true;
   nowMs = 1_000_000;
   #startMs = this.nowMs;
@@ -78,7 +80,7 @@ class Reign {
 
   #turn(): void {
     if (!this.renegotiation.look(this.nowMs)) return;
-    if (!this.renegotiation.knowsChildren) this.renegotiation.take(this.children);
+    if (!this.renegotiation.knowsChildren) this.renegotiation.take(this.children, this.known);
     const next = this.renegotiation.next(this.nowMs);
     if (next === undefined) return;
     this.initiated.push(`${next.child} ${this.nowMs - this.#startMs - RENEGOTIATE_AFTER_MS}`);
@@ -109,7 +111,7 @@ Deno.test("Renegotiation.next() gives the busiest first, at the rate, after the 
   reign.wait(60_000);
   assertEquals(reign.initiated, ["b 0", "a 500", "c 1000"]);
   assertEquals(reign.logs(), [
-    "inherited tunnels: 3 negotiated anew, 0 failed, 0 cannot be negotiated from here",
+    "inherited tunnels: 3 negotiated anew, 0 failed, 0 known to charon, 0 cannot be negotiated from here",
   ]);
   assertEquals(reign.counters, { "tunnels negotiated anew": 3 });
   assertEquals(reign.renegotiation.waitMs(reign.nowMs), Infinity);
@@ -122,7 +124,7 @@ Deno.test("Renegotiation.next() goes on behind a tunnel that fails, which is tol
   assertEquals(reign.names, ["b", "a", "c"]);
   assertEquals(reign.logs(), [
     "lab/b was not negotiated anew within 30 s",
-    "inherited tunnels: 2 negotiated anew, 1 failed, 0 cannot be negotiated from here",
+    "inherited tunnels: 2 negotiated anew, 1 failed, 0 known to charon, 0 cannot be negotiated from here",
   ]);
   assertEquals(reign.counters, { "tunnels negotiated anew": 2, "tunnels not negotiated anew": 1 });
   assertEquals(reign.renegotiation.waitMs(reign.nowMs), Infinity);
@@ -131,14 +133,14 @@ Deno.test("Renegotiation.next() goes on behind a tunnel that fails, which is tol
 Deno.test("Renegotiation.refused() tells why, and the others go on", () => {
   const reign = new Reign({ a: tunnel(A) }, CHILDREN).wait(RENEGOTIATE_AFTER_MS);
   const { renegotiation, nowMs } = reign;
-  renegotiation.take(CHILDREN);
+  renegotiation.take(CHILDREN, new Set());
   const child = renegotiation.next(nowMs);
   assertEquals(child?.child, "a");
   renegotiation.refused(child!, "not found");
   assertEquals(renegotiation.next(nowMs + 1000), undefined);
   assertEquals(reign.logs(), [
     "lab/a is not negotiated anew: not found",
-    "inherited tunnels: 0 negotiated anew, 1 failed, 0 cannot be negotiated from here",
+    "inherited tunnels: 0 negotiated anew, 1 failed, 0 known to charon, 0 cannot be negotiated from here",
   ]);
 });
 
@@ -146,7 +148,7 @@ Deno.test("Renegotiation.next() is as slow as it is told", () => {
   const reign = new Reign({ a: tunnel(A), b: tunnel(B) }, CHILDREN, 0.1).wait(RENEGOTIATE_AFTER_MS + 12_000);
   assertEquals(reign.initiated, ["a 0", "b 10000"]);
   assertEquals(reign.logs(), [
-    "inherited tunnels: 2 negotiated anew, 0 failed, 0 cannot be negotiated from here",
+    "inherited tunnels: 2 negotiated anew, 0 failed, 0 known to charon, 0 cannot be negotiated from here",
   ]);
 });
 
@@ -186,6 +188,24 @@ Deno.test("Renegotiation.look() asks charon nothing when nothing was inherited",
   const reign = new Reign({}, CHILDREN);
   for (let i = 0; i < 300; i++) assertEquals(reign.renegotiation.look(reign.nowMs += STEP_MS), false);
   assertEquals(reign.renegotiation.waitMs(reign.nowMs), Infinity);
+});
+
+Deno.test("Renegotiation.next() leaves to charon what it has itself", () => {
+  const reign = new Reign({ a: tunnel(A, { spi: 17 }), b: tunnel(B) }, CHILDREN);
+  reign.known.add(17);
+  reign.wait(RENEGOTIATE_AFTER_MS + 5000);
+  assertEquals(reign.names, ["b"]);
+  assertEquals(reign.logs(), [
+    "inherited tunnels: 1 negotiated anew, 0 failed, 1 known to charon, 0 cannot be negotiated from here",
+  ]);
+});
+
+Deno.test("Renegotiation.next() does not give the last one when it was replaced just before", () => {
+  const reign = new Reign({ a: tunnel(A), b: tunnel(B) }, CHILDREN).wait(RENEGOTIATE_AFTER_MS + 300);
+  assertEquals(reign.names, ["a"]);
+  reign.tunnels.delete("b");
+  reign.wait(10_000);
+  assertEquals(reign.names, ["a"]);
 });
 
 Deno.test("Renegotiation.next() leaves out what the client has negotiated anew meanwhile", () => {

@@ -8,7 +8,7 @@ import {
   RENEGOTIATED_WITHIN_MS,
   Renegotiation,
 } from "../../../src/core/renegotiation.ts";
-import { childrenOf } from "../../../src/daemon/ike_children.ts";
+import { childrenOf, outboundSpisOf } from "../../../src/daemon/ike_children.ts";
 import { RenegotiationControl } from "../../../src/daemon/ike_renegotiation.ts";
 import { IkeSwitch } from "../../../src/daemon/ike_switch.ts";
 import type { ViciSection } from "../../../src/link/vici.ts";
@@ -25,7 +25,12 @@ const FAR = ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"];
 function tunnel(far: string): InheritedTunnel {
   const [near, net] = [parsePrefix("10.1.0.0/16")!, parsePrefix(far)!];
   const selector = { src: near.address, srcBits: near.bits, dst: net.address, dstBits: net.bits };
-  return { src: addr("192.0.2.1"), dst: addr(PEER), selectors: [selector] };
+  return {
+    spi: Number(`0x${net.address[1]}`),
+    src: addr("192.0.2.1"),
+    dst: addr(PEER),
+    selectors: [selector],
+  };
 }
 
 /** A master that has inherited three tunnels, and charon with a connection for each: a0, a1, a2. */
@@ -163,3 +168,16 @@ for (const [what, message, names] of ROWS) {
     assertEquals(childrenOf(sectionOf(message)).map(({ ike, child }) => `${ike}/${child}`), names);
   });
 }
+
+Deno.test("RenegotiationControl leaves to charon what it has itself", () => {
+  const bench = new Bench();
+  bench.charon.sas = [{ id: "1", state: "ESTABLISHED", initiator: false, spisOut: ["3", "c0ffee01"] }];
+  bench.run(RENEGOTIATE_AFTER_MS + 10_000);
+  assertEquals(bench.charon.done, ["initiate a0 -1", "initiate a2 -1"]);
+});
+
+Deno.test("outboundSpisOf() reads hexadecimal SPIs, and nothing of an IKE SA without children", () => {
+  const child = new Map([["spi-in", "1"], ["spi-out", "c0ffee01"]]);
+  const message = { lab: new Map([["child-sas", new Map([["net-1", child]])]]), other: new Map() };
+  assertEquals(outboundSpisOf(sectionOf(message)), [0xc0ffee01]);
+});
