@@ -1,29 +1,25 @@
 /**
  * The SAs that a master has inherited: its IKE daemon does not know them and will never delete them. Says which of
- * them newer ones have replaced, and which reqids the daemon has given again. Pure; the node calls it while it is
- * master.
+ * them newer ones have replaced, and where the others lead. Pure; the node calls it while it is master.
  */
 
 import type { Counters, KernelEvent } from "../ports.ts";
-import { DIRECTION, type Policy, policyKey } from "../record/policy.ts";
+import { DIRECTION, policyKey } from "../record/policy.ts";
 import { isEqualProgress, type Progress } from "../record/progress.ts";
 import { identityOf, identityOfSa, type RecordIdentity } from "../record/record.ts";
 import { type Limits, PROTOCOL, type Sa } from "../record/sa.ts";
-import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
+import { InheritedReqids } from "./inherited_reqids.ts";
 import type { Inventory, Item } from "./inventory.ts";
 import { type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
-import type { InheritedTunnel } from "./renegotiation.ts";
 import { PolicyUses, type SaTraits, type Use } from "./policy_uses.ts";
+import type { InheritedTunnel } from "./renegotiation.ts";
 
 /** A replaced SA goes when it has carried nothing for so long. */
 export const INHERITED_GRACE_MS = 60_000;
 
 /** How often it is judged. */
 const JUDGE_MS = 1000;
-
-/** An IKE daemon counts reqids from 1; greater ones were most likely configured. */
-const GIVEN_REQIDS = 1000;
 
 /** Records decoded, or SAs judged, at once: some milliseconds. */
 const AT_ONCE = 500;
@@ -90,9 +86,7 @@ export class Inherited {
   /** The same by likeness, as of the last judgement. */
   #alike: ReadonlyMap<string, readonly Traits[]> = new Map();
   readonly #written = new Set<string>();
-  /** Written policies whose reqids have not been looked at. */
-  readonly #unchecked = new Map<string, Policy>();
-  readonly #reported = new Set<number>();
+  readonly #reqids: InheritedReqids;
   readonly #still = new Map<string, Still>();
   #isAnnounced = false;
   #judgedMs = -Infinity;
@@ -100,7 +94,9 @@ export class Inherited {
   /** How many candidates have had their turn. */
   #turn = 0;
 
-  constructor(private readonly parts: InheritedParts) {}
+  constructor(private readonly parts: InheritedParts) {
+    this.#reqids = new InheritedReqids(parts);
+  }
 
   /** This node takes over with what its kernel holds. Called before an IKE daemon may act. */
   begin(): void {
@@ -111,7 +107,7 @@ export class Inherited {
   /** This node is master no more. */
   end(): void {
     this.#forgetLegacy();
-    for (const one of [this.#unread, this.#sas, this.#newSas, this.#written, this.#reported, this.#still]) {
+    for (const one of [this.#unread, this.#sas, this.#newSas, this.#written, this.#reqids, this.#still]) {
       one.clear();
     }
     this.#alike = new Map();
@@ -132,7 +128,7 @@ export class Inherited {
     const { key } = identityOf(event.record);
     if (event.record.kind === "policy") {
       this.#written.add(key);
-      this.#unchecked.set(key, event.record.policy);
+      this.#reqids.wrote(key, event.record.policy);
       return;
     }
     // Linux tells of an inbound SA of an IKE daemon as the update of a larval one
@@ -154,8 +150,8 @@ export class Inherited {
     }
     const candidates = [...this.#sas.values()].filter(({ likeness }) => alike.has(likeness));
     if (this.#sas.size === 0) this.#forgetLegacy();
-    if (candidates.length === 0 && this.#unchecked.size === 0 || !this.#readPolicies()) return [];
-    this.#checkReqids();
+    if (candidates.length === 0 && !this.#reqids.isWaiting || !this.#readPolicies()) return [];
+    this.#reqids.check(this.#sas, this.#legacyUses);
     const due = this.#next(candidates).filter((sa) => this.#isOver(sa, alike.get(sa.likeness)!, nowMs));
     for (const { identity: { key } } of due) this.#sas.delete(key);
     this.#count("replaced SAs removed", due.length);
@@ -213,18 +209,13 @@ export class Inherited {
       ? "none of them has a time limit"
       : `the first ends in ${Math.floor(firstEndsInMs / 1000)} s`;
     this.parts.effects.log("state", `inherited ${count} SAs, ${end}`);
-    const given = this.#sas.values().filter(({ reqid }) => reqid > 0 && reqid <= GIVEN_REQIDS).toArray();
-    if (given.length === 0) return;
-    this.#count("inherited SAs with reqids that may be given again", given.length);
-    const text = `${given.length} inherited SAs have reqids that the local IKE daemon may give again (1 to ` +
-      `${GIVEN_REQIDS}): set \`reqid\` for each child, above these`;
-    this.parts.effects.log("state", text);
+    this.#reqids.announce(this.#sas.values());
   }
 
   /** No inherited SA is left to judge. */
   #forgetLegacy(): void {
     this.#legacy.clear();
-    this.#unchecked.clear();
+    this.#reqids.forgetPolicies();
     for (const uses of [this.#legacyUses, this.#uses]) uses.refresh([], 0);
   }
 
@@ -279,27 +270,6 @@ export class Inherited {
   #showsTraffic(sa: Traits): boolean {
     return this.parts.tellsProgress && sa.protocol !== PROTOCOL.IPCOMP &&
       (sa.replayWindow > 0 || isOutbound(this.#legacyUses.of(sa)));
-  }
-
-  /** A reqid leads to one tunnel, but to another than it did when it was inherited. */
-  #checkReqids(): void {
-    for (const [key, policy] of this.#unchecked) {
-      for (const { reqid } of policy.templates) this.#checkReqid(reqid, key, policy);
-    }
-    this.#unchecked.clear();
-  }
-
-  #checkReqid(reqid: number, key: string, policy: Policy): void {
-    const before = this.#legacyUses.withReqid(reqid);
-    if (reqid === 0 || this.#reported.has(reqid) || before.size === 0 || before.has(key)) return;
-    const sa = this.#sas.values().find((one) => one.reqid === reqid);
-    if (sa === undefined) return;
-    this.#reported.add(reqid);
-    this.#count("reqids given again", 1);
-    const text = `reqid ${reqid} of the inherited ${describe(sa.identity)} was given again, to ${
-      describe(identityOf({ kind: "policy", policy }))
-    }: packets of one tunnel may leave on the other's SA; set \`reqid\` for each child in the IKE daemon`;
-    this.parts.effects.log("error", text, "reqid given again");
   }
 
   #count(what: string, by: number): void {
