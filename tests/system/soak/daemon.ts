@@ -144,7 +144,8 @@ function readIfThere(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || (error as { code?: string }).code === "ESRCH") return "";
+    const isGone = error instanceof Error && "code" in error && error.code === "ESRCH";
+    if (isGone || error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
 }

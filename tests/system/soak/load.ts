@@ -74,6 +74,7 @@ export class Load {
     this.#stopped = true;
     await this.#running;
     this.#running = undefined;
+    this.longestMs = Math.max(this.longestMs, performance.now() - Math.min(...this.#keyedMs));
   }
 
   /**
