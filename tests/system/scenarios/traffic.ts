@@ -7,6 +7,9 @@ const { server } = ADDRESS;
 const LAB = new URL("../lab/", import.meta.url).pathname;
 const PYTHON = "/usr/bin/python3";
 
+/** Each stream and flood has a port of its own. */
+let lastPort = 9000;
+
 /** Where traffic stood. */
 interface Mark {
   readonly ping: number;
@@ -15,12 +18,10 @@ interface Mark {
 
 /** A ping every 10 ms and a TCP stream, client to server. */
 export class Traffic {
-  static #lastPort = 9000;
-
   private constructor(readonly ping: Process, readonly sender: Process, readonly receiver: Process) {}
 
   static async start(lab: Network, from: string): Promise<Traffic> {
-    const port = `${++Traffic.#lastPort}`;
+    const port = `${++lastPort}`;
     const receiver = lab.server.spawn(PYTHON, `${LAB}stream.py`, "serve", port);
     await receiver.waitForLine(/^listening/);
     const sender = lab.client.spawn(PYTHON, `${LAB}stream.py`, "send", from, server.in.v4, port, "100");
@@ -119,9 +120,10 @@ export class Flood {
 
   /** `rate` datagrams a second, to each of the addresses in turn. */
   static async start(lab: Network, rate: number, to: readonly string[]): Promise<Flood> {
-    const receiver = lab.client.spawn(PYTHON, `${LAB}stream.py`, "sink", "8");
+    const port = `${++lastPort}`;
+    const receiver = lab.client.spawn(PYTHON, `${LAB}stream.py`, "sink", port);
     await receiver.waitForLine(/^listening/);
-    const sender = lab.server.spawn(PYTHON, `${LAB}stream.py`, "pour", "8", `${rate}`, ...to);
+    const sender = lab.server.spawn(PYTHON, `${LAB}stream.py`, "pour", port, `${rate}`, ...to);
     await sender.waitForLine(/^sent /);
     return new Flood(sender, receiver);
   }
