@@ -71,7 +71,7 @@ export class Sasyncd {
   }
 
   /** Waits for a line of the log. @throws {Error} with the end of the log */
-  waitForLog(pattern: RegExp, timeoutMs = 20_000, from = 0): Promise<RegExpExecArray> {
+  waitForLog(pattern: RegExp, timeoutMs = 60_000, from = 0): Promise<RegExpExecArray> {
     return this.process.waitForLine(pattern, timeoutMs, from);
   }
 

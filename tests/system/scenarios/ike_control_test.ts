@@ -51,7 +51,7 @@ const waitForTraps = (charon: Charon, wanted: readonly string[]) =>
   eventually(
     `traps [${wanted}] of ${charon.node.name}`,
     async () => `${await traps(charon)}` === `${wanted}`,
-    20_000,
+    60_000,
   );
 
 const negotiations = (charon: Charon, from = 0) =>
