@@ -12,10 +12,11 @@ import {
 import { Writer } from "../../src/layout/writer.ts";
 import type { KernelSocket } from "../../src/ports.ts";
 import { formatAddress } from "../../src/record/address.ts";
+import type { Policy } from "../../src/record/policy.ts";
 import type { Sa } from "../../src/record/sa.ts";
 import { XFRM_MSG_NEWSA } from "../../src/xfrm/constants.ts";
 import { encodeSa } from "../../src/xfrm/sa.ts";
-import { sampleSa } from "../fakes/records.ts";
+import { samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "../fakes/records.ts";
 
 /** NETLINK_XFRM. */
 export const XFRM = 6;
@@ -31,6 +32,16 @@ export function saOf(index: number): Sa {
     src: Uint8Array.of(192, 0, 2, 100),
     dst: Uint8Array.of(192, 0, 2, 110 + Math.floor(index / SAS_PER_PEER)),
     spi: FIRST_SPI + index,
+  });
+}
+
+/** The policy number `index`: one for each host behind the peers. */
+export function policyOf(index: number): Policy {
+  const dst = Uint8Array.of(10, 2 + (index >> 16), index >> 8 & 0xff, index & 0xff);
+  const ends = { src: Uint8Array.of(192, 0, 2, 100), dst: Uint8Array.of(192, 0, 2, 110 + index % 100) };
+  return samplePolicy({
+    selector: sampleSelector({ dst, dstBits: 32 }),
+    templates: [sampleTemplate(ends)],
   });
 }
 

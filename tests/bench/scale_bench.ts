@@ -1,0 +1,127 @@
+/**
+ * How the cost grows: 1,000, 10,000 and 100,000 SAs, with a tenth as many policies, between processes with kernels in
+ * memory, over loopback. What is measured is the real daemon from its start on: no round warms anything up.
+ */
+
+import type { Process } from "../system/lab/process.ts";
+import { delay } from "../system/lab/step.ts";
+import { TOLD } from "./gateway.ts";
+import { delays, momentOf, quantile, startGateway } from "./gateway_process.ts";
+
+import { formatTable, grouped } from "./table.ts";
+
+const SIZES = [1_000, 10_000, 100_000];
+const CHANGES = 1_000;
+const IDLE_MS = 5_000;
+
+let port = 20_000 + Deno.pid % 10_000;
+
+/** What was measured, by its name. */
+type Column = Record<string, string>;
+
+interface Pair {
+  readonly master: Process;
+  readonly slave: Process;
+}
+
+/** A slave joins a master with so many SAs, waits, follows changes, misses some, and takes over. */
+async function measure(sas: number): Promise<Column> {
+  const place = { peers: [], port: ++port, sas: 0, policies: 0 };
+  const disturbance = {
+    what: "put",
+    first: TOLD,
+    sas: CHANGES,
+    total: CHANGES,
+    perTick: 1,
+    tickMs: 3,
+  } as const;
+  const master = startGateway({
+    ...place,
+    ...{ own: 1, peers: [2], role: "MASTER", sas, policies: sas / 10, disturbance },
+  });
+  await momentOf(master, /master in epoch/);
+  const masterBefore = master.usage().cpuSeconds;
+  const slave = startGateway({ ...place, own: 2, peers: [1], role: "SLAVE" });
+  const pair = { master, slave };
+  const columns = [
+    await joining(pair, masterBefore, sas * 1.1),
+    await idle(pair),
+    await following(pair),
+    await rejoining(pair),
+    {
+      "peak memory of master, slave": [master, slave].map((one) =>
+        `${one.usage().peakMemoryMiB.toFixed(0)} MiB`
+      ).join(", "),
+    },
+    await takingOver(pair),
+  ];
+  await slave.end();
+  return Object.assign({}, ...columns);
+}
+
+async function joining({ master, slave }: Pair, masterBefore: number, records: number): Promise<Column> {
+  const begin = await momentOf(slave, /following/);
+  const slaveBefore = slave.usage().cpuSeconds;
+  const end = await momentOf(slave, /synchronised with/);
+  const [ofMaster, ofSlave] = [
+    master.usage().cpuSeconds - masterBefore,
+    slave.usage().cpuSeconds - slaveBefore,
+  ];
+  return {
+    "snapshot": `${grouped(end - begin)} ms`,
+    "  records a second": grouped(records / (end - begin) * 1000),
+    "  CPU of master, slave": `${ofMaster.toFixed(2)}, ${ofSlave.toFixed(2)} s`,
+  };
+}
+
+async function idle({ master, slave }: Pair): Promise<Column> {
+  const before = [master, slave].map((one) => one.usage().cpuSeconds);
+  await delay(IDLE_MS);
+  const shares = [master, slave].map((one, i) => (one.usage().cpuSeconds - before[i]!) / IDLE_MS * 1e5);
+  return { "idle CPU of master, slave": shares.map((share) => `${share.toFixed(1)} %`).join(", ") };
+}
+
+async function following({ master, slave }: Pair): Promise<Column> {
+  master.signal("SIGUSR1");
+  await momentOf(master, /disturbed/);
+  await delay(500);
+  const sorted = delays(master, slave);
+  return {
+    "change to the slave's kernel, median": `${quantile(sorted, 0.5).toFixed(2)} ms`,
+    "  99th percentile": `${quantile(sorted, 0.99).toFixed(2)} ms`,
+  };
+}
+
+async function rejoining({ master, slave }: Pair): Promise<Column> {
+  const [ofMaster, ofSlave] = [master.lines.length, slave.lines.length];
+  slave.signal("SIGSTOP");
+  await momentOf(master, /disconnected, silent/, ofMaster);
+  master.signal("SIGUSR1");
+  await momentOf(master, /disturbed/, ofMaster);
+  slave.signal("SIGCONT");
+  const end = await momentOf(slave, /synchronised with/, ofSlave);
+  const begin = await momentOf(slave, /following/, ofSlave);
+  return { [`rejoin, ${grouped(CHANGES)} changes missed`]: `${grouped(end - begin)} ms` };
+}
+
+/** Until nothing keeps it from sending any more. */
+async function takingOver({ master, slave }: Pair): Promise<Column> {
+  await master.end("SIGKILL");
+  await momentOf(slave, /disconnected, connection closed/);
+  slave.signal("SIGUSR2");
+  const begin = await momentOf(slave, /takes over/);
+  return { takeover: `${grouped(await momentOf(slave, /guard 0/) - begin)} ms` };
+}
+
+/** Another slave is busy with 100,000 SAs for 25 s: how long do counters take to it, and changes to a slave beside it? */
+async function lagOfOthers(): Promise<Column> {
+  return {};
+}
+
+const columns: Column[] = [];
+for (const size of SIZES) columns.push(await measure(size));
+const names = Object.keys(columns[0]!);
+console.log(formatTable([
+  ["SAs, and a tenth as many policies", ...SIZES.map(grouped)],
+  ...names.map((name) => [name, ...columns.map((column) => column[name]!)]),
+]));
