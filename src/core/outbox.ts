@@ -8,6 +8,7 @@ import { type RecordIdentity } from "../record/record.ts";
 import type { SaCounters } from "../record/sa.ts";
 import type { CatchUp, Change, Counted, CountersMessage } from "../wire/native/message.ts";
 import { type Mirror, volatileOf } from "./mirror.ts";
+import { Front } from "./queue.ts";
 
 /** Unacknowledged bytes that are handed to TCP at most. */
 export const WINDOW_BYTES = 256 * 1024;
@@ -34,8 +35,10 @@ const END = "end";
 /** What one peer has still to be told, and what it has not acknowledged yet. */
 export class Outbox {
   readonly #pending = new Map<string, Pending>();
+  readonly #front = new Front(this.#pending);
   /** SAs whose counters have moved, the oldest move first. */
   readonly #counted = new Map<string, Moved>();
+  readonly #countedFront = new Front(this.#counted);
   /** The last move that the peer was told to have. */
   #toldMove = 0;
   /** The peer's mirror is being compared with ours: what differs is still to be found. */
@@ -139,8 +142,9 @@ export class Outbox {
   nextCounters(mirror: Mirror, nowMs: number, budgetBytes: number): CountersMessage[] {
     const messages: CountersMessage[] = [];
     let total = 0;
-    for (const [key, { identity }] of this.#counted) {
-      if (total >= budgetBytes) break;
+    while (total < budgetBytes) {
+      const [key, { identity } = {}] = this.#countedFront.next() ?? [];
+      if (key === undefined || identity === undefined) break;
       this.#counted.delete(key);
       const entry = mirror.get(key);
       if (entry === undefined || this.#pending.has(key)) continue;
@@ -176,8 +180,9 @@ export class Outbox {
     const changes: Change[] = [];
     const budget = Math.min(budgetBytes, WINDOW_BYTES - this.#flightBytes);
     let total = 0;
-    for (const [key, item] of this.#pending) {
-      if (total >= budget) break;
+    while (total < budget) {
+      const [key, item] = this.#front.next() ?? [];
+      if (key === undefined || item === undefined) break;
       this.#pending.delete(key);
       if (item.kind === "end" && (this.#pending.size > 0 || this.#oldestMove(Infinity) <= this.#endMove)) {
         this.#pending.set(END, item);

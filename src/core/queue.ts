@@ -13,7 +13,7 @@ export interface Waiting {
 }
 
 /** Walks a map that is emptied from its front: each new iterator would pass over all that has been deleted. */
-class Front<V> {
+export class Front<V> {
   #entries: Iterator<[string, V], undefined>;
 
   constructor(readonly map: ReadonlyMap<string, V>) {
