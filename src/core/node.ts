@@ -199,9 +199,23 @@ export class Node {
     this.#parts.kernel.event(event, nowMs);
   }
 
-  /** The dump that was asked for is complete: all records, oldest first. */
-  dumped(records: readonly IpsecRecord[], nowMs: number): void {
-    if (!this.#parts.kernel.dumped(records, nowMs)) return;
+  /**
+   * The dump that was asked for is complete: all records, oldest first. Up to `limit` of them are compared at once,
+   * the others by `compare`.
+   */
+  dumped(records: readonly IpsecRecord[], nowMs: number, limit = Infinity): void {
+    this.#parts.kernel.dumped(records, nowMs);
+    this.compare(limit, nowMs);
+  }
+
+  /** Whether `compare` has work to do. */
+  get comparing(): boolean {
+    return this.#parts.kernel.comparing;
+  }
+
+  /** Goes on with the comparison of a dump. */
+  compare(limit: number, nowMs: number): void {
+    if (!this.#parts.kernel.compare(limit, nowMs)) return;
     this.#talk.answer(nowMs);
     this.#talk.refollow(nowMs);
   }

@@ -46,6 +46,13 @@ interface DumpWindow {
   spoiled: boolean;
   /** The caller has been told; until then the end of an older dump may come. */
   begun: boolean;
+  /** What it shows, once it is complete: how many of its records have been compared, and their keys. */
+  found?: {
+    readonly records: readonly IpsecRecord[];
+    readonly atMs: number;
+    compared: number;
+    readonly keys: Set<string>;
+  };
 }
 
 /** The own kernel as this node knows it. */
@@ -70,16 +77,44 @@ export class OwnKernel {
     if (this.#dump !== undefined) this.#dump.begun = true;
   }
 
-  /** A dump is complete: all records, oldest first. @returns whether it was the one that was asked for. */
-  dumped(records: readonly IpsecRecord[], nowMs: number): boolean {
+  /** A dump is complete: all records, oldest first. It has to be compared, if it is the one that was asked for. */
+  dumped(records: readonly IpsecRecord[], nowMs: number): void {
+    if (this.#dump?.begun === true) {
+      this.#dump.found ??= { records, atMs: nowMs, compared: 0, keys: new Set() };
+    }
+  }
+
+  /** Whether `compare` has work to do. */
+  get comparing(): boolean {
+    return this.#dump?.found !== undefined;
+  }
+
+  /**
+   * Brings inventory, and as master the mirror, to what the dump shows, up to `limit` records at a time: all would take
+   * seconds. Events since the dump began win, also those that come in between.
+   *
+   * @returns whether all is compared now
+   */
+  compare(limit: number, nowMs: number): boolean {
     const dump = this.#dump;
-    if (dump === undefined || !dump.begun) return false;
+    if (dump?.found === undefined) return false;
     if (dump.spoiled) {
       this.beginDump();
       return false;
     }
+    const { found, touched } = dump;
+    const end = Math.min(found.records.length, found.compared + limit);
+    for (; found.compared < end; found.compared++) {
+      const record = found.records[found.compared]!;
+      const identity = identityOf(record);
+      if (touched.has(identity.key)) continue;
+      found.keys.add(identity.key);
+      this.#learn(identity, record, false, found.atMs);
+    }
+    if (end < found.records.length) return false;
     this.#dump = undefined;
-    this.#compare(records, dump.touched, nowMs);
+    for (const key of touched) found.keys.delete(key);
+    this.#settle(found.keys, touched, nowMs);
     this.known = true;
     return true;
   }
@@ -234,14 +269,9 @@ export class OwnKernel {
     for (const { key } of items) this.unguard(key);
   }
 
-  /** Brings inventory, and as master the mirror, to what a dump shows; events since its beginning win. */
-  #compare(records: readonly IpsecRecord[], touched: ReadonlySet<string>, nowMs: number): void {
+  /** The records of a dump are known: what it did not show has gone, and its order is the kernel's. */
+  #settle(keys: ReadonlySet<string>, touched: ReadonlySet<string>, nowMs: number): void {
     const { inventory, follower } = this.parts;
-    const found = records.map((record) => ({ record, identity: identityOf(record) })).filter(({ identity }) =>
-      !touched.has(identity.key)
-    );
-    for (const { record, identity } of found) this.#learn(identity, record, false, nowMs);
-    const keys = new Set(found.map(({ identity }) => identity.key));
     for (const { key, identity } of [...inventory.values()]) {
       if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
     }

@@ -34,6 +34,9 @@ import type { Supervisor } from "./supervisor.ts";
 /** Kernel events read in one turn. */
 const EVENTS_PER_TURN = 512;
 
+/** Records of a dump that are compared in one turn: some 5 ms of work. */
+const COMPARISONS_PER_TURN = 256;
+
 /** Changes handed to the kernel at once; netlink takes them in one system call. */
 const CHANGES_PER_CALL = 64;
 
@@ -187,7 +190,8 @@ export class Gateway {
     const { node, kernel, peers, clock } = this.options;
     const hasData = peers.live().some((peer) => node.hasData(peer) && peers.hasRoom(peer));
     const nowMs = clock.bootMs();
-    const canDump = this.#dump === "running" || this.#dump === "due" && nowMs >= this.#dumpAtMs;
+    const canDump = node.comparing || this.#dump === "running" ||
+      this.#dump === "due" && nowMs >= this.#dumpAtMs;
     const isFree = node.busy && this.#guardWanted === undefined || node.advancing;
     const canApply = isFree && nowMs >= this.#applyAtMs;
     if (this.#moreEvents || kernel.hasEvents === true || canDump || canApply || hasData) return 0;
@@ -233,6 +237,7 @@ export class Gateway {
 
   #continueDump(): void {
     const { node, kernel, clock } = this.options;
+    node.compare(COMPARISONS_PER_TURN, clock.bootMs());
     if (this.#dump === "none" || clock.bootMs() < this.#dumpAtMs) return;
     let records: readonly IpsecRecord[] | undefined;
     const isWell = this.#survive("read the kernel's SADB and SPD", () => {
@@ -243,7 +248,7 @@ export class Gateway {
     if (!isWell) this.#dumpAtMs = clock.bootMs() + RETRY_MS;
     if (records === undefined) return;
     this.#dump = "none";
-    node.dumped(records, clock.bootMs());
+    node.dumped(records, clock.bootMs(), COMPARISONS_PER_TURN);
   }
 
   /**

@@ -119,6 +119,47 @@ Deno.test("Node.dumped() does not undo what a slave did to its kernel during the
   assertEquals([host.done, host.holds()], [["put sa 3"], ["sa 1", "sa 2", "sa 3"]]);
 });
 
+/** A dump of four SAs whose comparison has come half way. */
+function half(): Host {
+  const host = master(sa(1), sa(2), sa(3), sa(4));
+  resync(host);
+  host.node.dumped(host.kernel.records(), host.clock.nowMs, 2);
+  assertEquals(host.node.comparing, true);
+  return host;
+}
+
+Deno.test("Node.compare() lets events win that come in between", () => {
+  const host = half();
+  for (const n of [1, 4]) host.kernel.disturb({ kind: "delete-sa", id: sa(n).sa });
+  for (const n of [2, 3]) host.kernel.disturb({ kind: "put", record: sa(n, { reqid: 9 }) });
+  host.read();
+  host.node.compare(2, host.clock.nowMs);
+  assertEquals([host.node.comparing, told(host)], [false, ["delete", "delete", "put", "put"]]);
+  assertEquals(ranked(host), ["sa 2", "sa 3"]);
+});
+
+Deno.test("Node.compare() keeps what was made anew in between the newest", () => {
+  const host = half();
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.kernel.disturb({ kind: "put", record: sa(1) });
+  host.read();
+  host.node.compare(2, host.clock.nowMs);
+  assertEquals(host.holds(), ["sa 2", "sa 3", "sa 4", "sa 1"]);
+  assertEquals([...host.node.inventory.values()].map(({ identity }) => nameOf(identity)), host.holds());
+});
+
+Deno.test("Node.compare() begins again after a flush in between", () => {
+  const host = half();
+  host.kernel.flushSas(0);
+  host.read();
+  const { dumps } = host;
+  host.node.compare(2, host.clock.nowMs);
+  host.perform();
+  assertEquals([host.dumps, host.node.comparing], [dumps + 1, false]);
+  host.finishDump();
+  assertEquals([ranked(host), told(host)], [[], ["flush"]]);
+});
+
 Deno.test("Node.dumped() does it again after a flush", () => {
   const host = master(sa(1), policy("10.2.0.0/16"));
   resync(host);
