@@ -1,7 +1,7 @@
 /**
  * The helper's side of a conversation that the network process has with charon: packets go to charon when they ask
- * for the list of connections or to initiate one of them, and for nothing else, for vici can also load a connection
- * with a script that charon runs as root.
+ * for the lists of connections and of SAs (which have no keys) or to initiate a child, and for nothing else, for vici
+ * can also load a connection with a script that charon runs as root.
  */
 
 import { DecodeError, SyscallError } from "../errors.ts";
@@ -19,11 +19,11 @@ import type { HelperAnswer } from "./helper_messages.ts";
 /** Bytes read in one turn. */
 const READ_BYTES = 64 * 1024;
 
-/** What may be asked for: `list-conn` is the event that tells of a connection. */
+/** What may be asked for: `list-conn` and `list-sa` are the events that tell of one. */
 const ALLOWED: Readonly<Record<number, readonly string[]>> = {
-  [CMD_REQUEST]: ["list-conns", "initiate"],
-  [EVENT_REGISTER]: ["list-conn"],
-  [EVENT_UNREGISTER]: ["list-conn"],
+  [CMD_REQUEST]: ["list-conns", "list-sas", "initiate"],
+  [EVENT_REGISTER]: ["list-conn", "list-sa"],
+  [EVENT_UNREGISTER]: ["list-conn", "list-sa"],
 };
 
 export interface ViciRelayOptions {

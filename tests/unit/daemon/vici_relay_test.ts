@@ -1,0 +1,44 @@
+/** What the network process may say to charon through the helper, and what not. */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import type { HelperAnswer } from "../../../src/daemon/helper_messages.ts";
+import { ViciRelay } from "../../../src/daemon/vici_relay.ts";
+import { DecodeError } from "../../../src/errors.ts";
+import { CMD_REQUEST, encodeViciPacket, EVENT_REGISTER } from "../../../src/link/vici.ts";
+import { FakeCharon, FakeDoors } from "../../fakes/ike.ts";
+
+const SOCKET = "/run/charon.vici";
+
+function setUp() {
+  const doors = new FakeDoors();
+  const charon = new FakeCharon("net");
+  doors.servers.set(SOCKET, charon);
+  const told: HelperAnswer[] = [];
+  const relay = new ViciRelay({ doors, path: SOCKET, tell: (answer) => told.push(answer) });
+  const say = (type: number, name: string) =>
+    relay.send(1, encodeViciPacket({ type, name, message: new Map([["child", "net"], ["timeout", "-1"]]) }));
+  return { charon, say };
+}
+
+/** All that negotiating anew says, in its order. */
+const SAID = [
+  [EVENT_REGISTER, "list-conn"],
+  [CMD_REQUEST, "list-conns"],
+  [EVENT_REGISTER, "list-sa"],
+  [CMD_REQUEST, "list-sas"],
+  [CMD_REQUEST, "initiate"],
+] as const;
+
+Deno.test("ViciRelay.send() passes on what negotiating anew says", () => {
+  const { charon, say } = setUp();
+  for (const [type, name] of SAID) say(type, name);
+  assertEquals([charon.asked, charon.done], [SAID.length, ["initiate net -1"]]);
+});
+
+for (const name of ["load-conn", "terminate", "install", "load-shared", "reload-settings"]) {
+  Deno.test(`ViciRelay.send() does not pass ${name} on`, () => {
+    const { charon, say } = setUp();
+    assertThrows(() => say(CMD_REQUEST, name), DecodeError);
+    assertEquals(charon.asked, 0);
+  });
+}
