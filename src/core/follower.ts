@@ -81,6 +81,8 @@ export class Follower {
   #unequal = false;
   #received = 0;
   #acked = 0;
+  /** Since the last snapshot: the own kernel may hold true limits, which are not a slave's. */
+  #wasMaster = false;
   /** A complete snapshot of the followed master has been taken in. */
   synced = false;
   /** Nobody is followed, and all that the last master had is here. */
@@ -329,6 +331,7 @@ export class Follower {
 
   /** This node is master. */
   retire(): void {
+    this.#wasMaster = true;
     this.#master = undefined;
     this.#began = false;
     this.#unnamed = undefined;
@@ -411,12 +414,13 @@ export class Follower {
     }
   }
 
-  /** What expired here when nobody could be asked about it, the master has. */
+  /** What expired here when nobody could be asked about it, the master has; what was a master's is to be a slave's. */
   #putMissing(change: number): void {
     for (const { key, identity, refused } of this.mirror.values()) {
-      const isThere = this.inventory.get(key)?.shared === true;
+      const isThere = this.inventory.get(key)?.shared === true && !this.#wasMaster;
       if (!isThere && refused === undefined && !this.queue.has(key)) this.queue.add(identity, { change });
     }
+    this.#wasMaster = false;
   }
 
   #settleOrder(): void {

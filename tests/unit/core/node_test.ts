@@ -351,6 +351,20 @@ Deno.test("Node.setRole() to SLAVE of a master that has not spoken yet tells the
   assertEquals(counters.map(({ volatile }) => decodeSaCounters(volatile).oseq), [1000n, 0n]);
 });
 
+Deno.test("Node.setRole() to SLAVE: what the next master has too gets a slave's limits", () => {
+  const limited = sa(1, { soft: { addSeconds: 90n }, hard: { addSeconds: 100n } });
+  const host = lone("MASTER", [limited], ["p"]);
+  host.turn();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
+  const { size: count, digest } = host.node.mirror;
+  hear(host, { type: "catch-up", change: 1, epoch: 5 }, { type: "snapshot-end", change: 2, count, digest });
+  host.turn();
+  const [record] = host.kernel.records();
+  const { soft, hard } = record?.kind === "sa" ? record.sa : {};
+  assertEquals([soft, hard?.addSeconds], [{}, 160n]);
+});
+
 Deno.test("Node.receive() of an SA that this node has sent on: it is put above that", () => {
   const host = lone("MASTER", [sa(1)], ["p"]);
   host.kernel.traffic(sampleSa({ spi: 1 }), 5_000_000n, 0n);
