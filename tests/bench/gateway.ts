@@ -66,7 +66,7 @@ class MeasuredKernel extends MemoryKernel {
   }
 
   override advance(advances: readonly Advance[]): readonly KernelResult[] {
-    for (const { id } of advances) tell(`put ${id.spi}`);
+    if (this.changeUs > 0) { for (const { id } of advances) tell(`put ${id.spi}`); }
     return super.advance(advances);
   }
 }

@@ -3,7 +3,8 @@
  * memory, over loopback. What is measured is the real daemon from its start on: no round warms anything up.
  */
 
-import type { Process } from "../system/lab/process.ts";
+import { Process } from "../system/lab/process.ts";
+import { EXECUTABLE } from "../system/host/daemon.ts";
 import { delay } from "../system/lab/step.ts";
 import { TOLD } from "./gateway.ts";
 import { delays, momentOf, quantile, startGateway } from "./gateway_process.ts";
@@ -113,9 +114,54 @@ async function takingOver({ master, slave }: Pair): Promise<Column> {
   return { takeover: `${grouped(await momentOf(slave, /guard 0/) - begin)} ms` };
 }
 
-/** Another slave is busy with 100,000 SAs for 25 s: how long do counters take to it, and changes to a slave beside it? */
-async function lagOfOthers(): Promise<Column> {
-  return {};
+/** A slave is busy with a snapshot for 25 s: how long do counters take to its kernel meanwhile? */
+async function lag(): Promise<string[]> {
+  const sas = SIZES.at(-1)!;
+  const place = { port: ++port, sas: 0, policies: 0 };
+  const disturbance = { what: "send", first: 0, sas: 100, total: 500, perTick: 1, tickMs: 20 } as const;
+  const master = startGateway({ ...place, own: 1, peers: [2], role: "MASTER", sas, disturbance });
+  await momentOf(master, /master in epoch/);
+  const slave = startGateway({ ...place, own: 2, peers: [1], role: "SLAVE", changeUs: 250 });
+  const begin = await momentOf(slave, /following/);
+  await delay(2000);
+  master.signal("SIGUSR1");
+  const seconds = (await momentOf(slave, /synchronised with/) - begin) / 1000;
+  if (master.countLines(/disconnected/) > 0) throw new Error("the busy slave was dropped");
+  const sorted = delays(master, slave);
+  for (const one of [master, slave]) await one.end("SIGKILL");
+  return [
+    `counters to a slave that is busy with ${grouped(sas)} SAs for ${
+      seconds.toFixed(0)
+    } s: median, 99th percentile`,
+    `${quantile(sorted, 0.5).toFixed(0)} ms, ${quantile(sorted, 0.99).toFixed(0)} ms`,
+  ];
+}
+
+/** The compiled program: a slave waits, and a master is started. */
+async function start(): Promise<string[]> {
+  const folder = await Deno.makeTempDir();
+  port++;
+  const run = (mode: "master" | "slave", own: number, peer: number) => {
+    const lines = [
+      `mode ${mode}`,
+      `listen on 127.0.0.${own} port ${port}`,
+      `peer 127.0.0.${peer} port ${port}`,
+      `sharedkey 0x${"5a".repeat(32)}`,
+      "kernel memory",
+      `control socket ${folder}/${mode}.control`,
+    ];
+    Deno.writeTextFileSync(`${folder}/${mode}.conf`, lines.join("\n"), { mode: 0o600 });
+    return new Process(mode, [EXECUTABLE, "-d", "-v", "-v", "-c", `${folder}/${mode}.conf`]);
+  };
+  const slave = run("slave", 2, 1);
+  await slave.waitForLine(/started/);
+  const begin = performance.now();
+  const master = run("master", 1, 2);
+  await slave.waitForLine(/synchronised with/, 60_000);
+  const ms = performance.now() - begin;
+  for (const one of [master, slave]) await one.end();
+  await Deno.remove(folder, { recursive: true });
+  return ["start of the program to the first change at the slave, empty kernel", `${grouped(ms)} ms`];
 }
 
 const columns: Column[] = [];
@@ -125,3 +171,4 @@ console.log(formatTable([
   ["SAs, and a tenth as many policies", ...SIZES.map(grouped)],
   ...names.map((name) => [name, ...columns.map((column) => column[name]!)]),
 ]));
+console.log(formatTable([await start(), await lag()]));
