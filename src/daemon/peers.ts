@@ -18,6 +18,9 @@ export const BACKOFF_MS = { min: 500, max: 10_000 } as const;
 /** Connections from one peer that have not shown the key yet; a further one replaces the oldest. */
 const HALF_OPEN_LIMIT = 4;
 
+/** Connections from one peer that are taken in a second: each costs the arithmetic of a handshake. */
+const ACCEPTS_PER_SECOND = 16;
+
 /** Connections taken from a listener in one turn. */
 const ACCEPTS_PER_TURN = 64;
 
@@ -92,6 +95,9 @@ interface Peer {
   dialAtMs: number;
   /** Dials since the last session; every second one is made with the next key, if there is one. */
   dials: number;
+  /** Connections that came since then, for at most a second. */
+  came: number;
+  countedMs: number;
 }
 
 export class Peers {
@@ -133,6 +139,8 @@ export class Peers {
       backoffMs: BACKOFF_MS.min,
       dialAtMs: this.#now(),
       dials: 0,
+      came: 0,
+      countedMs: -Infinity,
     });
   }
 
@@ -316,10 +324,21 @@ export class Peers {
         this.#refuse(formatAddress(remote), "is no configured peer, connection refused");
         continue;
       }
+      if (!this.#mayTake(peer)) {
+        connection.drop();
+        this.#refuse(peer.settings.name, "connects too often, connection refused");
+        continue;
+      }
       const waiting = [...peer.links].filter((link) => !link.dialled && !link.open);
       if (waiting.length >= HALF_OPEN_LIMIT) this.#end(waiting[0]!, "too many half-open connections", false);
       this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: false }));
     }
+  }
+
+  #mayTake(peer: Peer): boolean {
+    const nowMs = this.#now();
+    if (nowMs - peer.countedMs >= 1000) [peer.came, peer.countedMs] = [0, nowMs];
+    return ++peer.came <= ACCEPTS_PER_SECOND;
   }
 
   #linkOptions({ settings: { name, psk, nextPsk } }: Peer) {

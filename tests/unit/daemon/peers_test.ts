@@ -288,6 +288,26 @@ Deno.test("Peers drops who dribbles a byte a second in the place of HELLO", asyn
   assertEquals(a.events, []);
 });
 
+Deno.test("Peers takes few connections a second of one peer, and few of them wait at a time", async () => {
+  const world = new World();
+  const a = party(world, A, 1, [B]);
+  let refused = 0;
+  for (let i = 0; i < 100; i++) {
+    const stranger = await Stranger.dial(world, B, A);
+    await world.run(1);
+    assert(a.peers.interests().length <= 1 + 1 + 4, "four wait besides the listener and the dial");
+    await stranger.read();
+    if (stranger.closed !== undefined) refused++;
+  }
+  assert(refused >= 80, `${refused} of 100 are refused at once`);
+  assertEquals(a.log.count(/error: peer 10\.0\.0\.2/), 1, "the others are counted");
+  await world.run(1000);
+  const late = await Stranger.dial(world, B, A);
+  await world.run(1);
+  await late.read();
+  assertEquals(late.closed, undefined, "a second later it is heard again");
+});
+
 Deno.test("Peers with replayed handshakes keeps its session, and few of them", async () => {
   const world = new World();
   const a = party(world, A, 1, [B]);
