@@ -298,12 +298,13 @@ export class Follower {
     this.leases.caughtUp();
   }
 
-  /** The own kernel has something else than before under this key: is it to be repaired? */
-  kernelChanged(key: string): void {
+  /** The own kernel has something else than before under this key. @returns whether it is to be repaired */
+  kernelChanged(key: string): boolean {
     const entry = this.mirror.get(key);
-    if (entry === undefined || entry.refused !== undefined) return;
+    if (entry === undefined || entry.refused !== undefined) return false;
     this.queue.add(entry.identity);
     if (entry.identity.kind === "policy") this.#order.doubt();
+    return true;
   }
 
   /** The own kernel's policies may stand in another order than was thought. */
@@ -311,11 +312,17 @@ export class Follower {
     this.#order.doubt();
   }
 
-  /** A record has gone from the own kernel. An expiry is asked about, everything else repaired. */
-  kernelLost(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    if (!this.mirror.get(identity.key)) return;
+  /**
+   * A record has gone from the own kernel. An expiry is asked about, everything else repaired.
+   *
+   * @returns whether it is to be repaired
+   */
+  kernelLost(identity: RecordIdentity, expired: boolean, nowMs: number): boolean {
+    const entry = this.mirror.get(identity.key);
+    if (entry === undefined) return false;
     if (expired) this.#ask(identity, nowMs);
     else this.queue.add(identity);
+    return !expired && entry.refused === undefined;
   }
 
   /** A policy's own daemon has deleted or replaced it: what a shared one displaced is not to be put back. */

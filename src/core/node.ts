@@ -24,6 +24,7 @@ import { type PeerProtocol, PeerTalk } from "./peer_talk.ts";
 import { isSameOwnership } from "./ownership.ts";
 import type { Renegotiation } from "./renegotiation.ts";
 import { takeOver } from "./takeover.ts";
+import type { Verdict } from "./verification.ts";
 
 /** The whole of a gateway's decisions. */
 export class Node {
@@ -122,7 +123,8 @@ export class Node {
   tick(nowMs: number): void {
     if (this.membership.tick(nowMs)) this.#talk.raised("started", nowMs);
     this.#parts.follower.tick(nowMs);
-    this.#talk.tick(nowMs);
+    this.#talk.reconciliation.tick(nowMs);
+    this.#parts.kernel.tick(nowMs);
     this.#stepHandover(nowMs);
     this.#judgeDemotion(nowMs);
     this.#removeReplaced(nowMs);
@@ -135,6 +137,23 @@ export class Node {
     this.#parts.effects.log("state", text);
     this.#followHandover(nowMs);
     return refusal;
+  }
+
+  /** Compares with the own kernel and with the peers; what comes of it is `verdict`. */
+  verify(nowMs: number): void {
+    this.#talk.reconciliation.verification.begin(nowMs);
+  }
+
+  /** What the last `verify` has found so far; undefined: there was none. */
+  get verdict(): Verdict | undefined {
+    return this.#talk.reconciliation.verification.verdict;
+  }
+
+  /** Compares everything anew with the own kernel and, as a slave, with the master; what differs is mended. */
+  resync(nowMs: number): void {
+    this.#parts.effects.log("state", "comparing everything: asked for");
+    this.#parts.kernel.look(nowMs);
+    this.#talk.reconciliation.askAll();
   }
 
   // --- peers ---
@@ -215,7 +234,7 @@ export class Node {
 
   /** Goes on with the comparison of a dump. */
   compare(limit: number, nowMs: number): void {
-    if (!this.#parts.kernel.compare(limit, nowMs)) return;
+    if (!this.#parts.kernel.compare(limit)) return;
     this.#talk.answer(nowMs);
     this.#talk.refollow(nowMs);
   }

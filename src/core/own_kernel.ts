@@ -46,30 +46,52 @@ interface DumpWindow {
   spoiled: boolean;
   /** The caller has been told; until then the end of an older dump may come. */
   begun: boolean;
-  /** What it shows, once it is complete: how many of its records have been compared, and their keys. */
-  found?: {
-    readonly records: readonly IpsecRecord[];
-    readonly atMs: number;
-    compared: number;
-    readonly keys: Set<string>;
-  };
+  /** Events were lost, or none has been heard yet; else it is looked whether all is well. */
+  readonly inDoubt: boolean;
+  /** The comparison with what it shows, once it is complete: a record or so in each step. */
+  comparison?: Iterator<void>;
 }
+
+/** How often it is looked whether all is well. */
+const LOOK_MS = 600_000;
 
 /** The own kernel as this node knows it. */
 export class OwnKernel {
   /** The inventory has been compared with the kernel: as slave since the start, as master since the last doubt. */
   known = false;
   #dump: DumpWindow | undefined;
+  #lookMs = Infinity;
+  /** In what the kernel differed from what was known, when it was compared last. */
+  differing: readonly RecordIdentity[] = [];
   /** What has gone from the kernel of a master without being told; undefined: everything is told. */
   #withheld: Set<string> | undefined;
 
   constructor(private readonly parts: OwnKernelParts) {}
 
   /** Asks for a dump, from its beginning when one is under way. */
-  beginDump(): void {
-    this.#dump = { touched: new Set(), spoiled: false, begun: false };
-    this.known = this.known && !this.#isMaster;
+  beginDump(inDoubt = true): void {
+    const isInDoubt = inDoubt || this.#dump?.inDoubt === true;
+    this.#dump = { touched: new Set(), spoiled: false, begun: false, inDoubt: isInDoubt };
+    this.known = this.known && !(this.#isMaster && isInDoubt);
     this.parts.effects.dump();
+  }
+
+  /** Time goes by: looks now and then whether all is well. */
+  tick(nowMs: number): void {
+    if (!this.known || this.looking) return;
+    if (this.#lookMs === Infinity) this.#lookMs = nowMs + LOOK_MS;
+    else if (nowMs >= this.#lookMs) this.look(nowMs);
+  }
+
+  /** Looks whether the kernel holds what is thought; what differs is mended, and told by `differing`. */
+  look(nowMs: number): void {
+    this.#lookMs = nowMs + LOOK_MS;
+    if (!this.looking) this.beginDump(false);
+  }
+
+  /** Whether a dump, or the comparison with it, is under way. */
+  get looking(): boolean {
+    return this.#dump !== undefined;
   }
 
   /** The effects are with the caller: what it dumps from now on is the dump that was asked for. */
@@ -79,44 +101,29 @@ export class OwnKernel {
 
   /** A dump is complete: all records, oldest first. It has to be compared, if it is the one that was asked for. */
   dumped(records: readonly IpsecRecord[], nowMs: number): void {
-    if (this.#dump?.begun === true) {
-      this.#dump.found ??= { records, atMs: nowMs, compared: 0, keys: new Set() };
-    }
+    if (this.#dump?.begun === true) this.#dump.comparison ??= this.#compare(records, this.#dump, nowMs);
   }
 
   /** Whether `compare` has work to do. */
   get comparing(): boolean {
-    return this.#dump?.found !== undefined;
+    return this.#dump?.comparison !== undefined;
   }
 
-  /**
-   * Brings inventory, and as master the mirror, to what the dump shows, up to `limit` records at a time: all would take
-   * seconds. Events since the dump began win, also those that come in between.
-   *
-   * @returns whether all is compared now
-   */
-  compare(limit: number, nowMs: number): boolean {
-    const dump = this.#dump;
-    if (dump?.found === undefined) return false;
-    if (dump.spoiled) {
+  /** Goes on with the comparison, for up to `limit` records: all would take seconds. @returns whether it is done now */
+  compare(limit: number): boolean {
+    const { comparison, spoiled } = this.#dump ?? {};
+    if (comparison === undefined) return false;
+    if (spoiled) {
       this.beginDump();
       return false;
     }
-    const { found, touched } = dump;
-    const end = Math.min(found.records.length, found.compared + limit);
-    for (; found.compared < end; found.compared++) {
-      const record = found.records[found.compared]!;
-      const identity = identityOf(record);
-      if (touched.has(identity.key)) continue;
-      found.keys.add(identity.key);
-      this.#learn(identity, record, false, found.atMs);
+    for (let count = 0; count < limit; count++) {
+      if (comparison.next().done !== true) continue;
+      this.#dump = undefined;
+      this.known = true;
+      return true;
     }
-    if (end < found.records.length) return false;
-    this.#dump = undefined;
-    for (const key of touched) found.keys.delete(key);
-    this.#settle(found.keys, touched, nowMs);
-    this.known = true;
-    return true;
+    return false;
   }
 
   event(event: KernelEvent, nowMs: number): void {
@@ -197,11 +204,15 @@ export class OwnKernel {
     if (follower.master === undefined) master.progress(key, progress, nowMs);
   }
 
-  #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
+  /** @returns whether that is another than was thought */
+  #learn(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): boolean {
     const { inventory, master, follower } = this.parts;
     const { key } = identity;
     const content = this.#encode(record);
-    if (content === undefined) return this.#lose(identity, false, nowMs);
+    if (content === undefined) {
+      this.#lose(identity, false, nowMs);
+      return true;
+    }
     const shared = isShared(record, this.parts.settings.ownership);
     const before = inventory.get(key);
     const isAlike = before !== undefined && equalBytes(before.content, content);
@@ -214,13 +225,20 @@ export class OwnKernel {
       // later on, what it shows is what was put there
       const isOwn = follower.master === undefined && record.kind === "sa";
       if (isOwn) follower.leases.stood(key, record.sa.counters.oseq);
-      if (!isSame) follower.kernelChanged(key);
-      return;
+      if (!isSame && follower.kernelChanged(key)) this.#mend(identity, "changed");
+      return !isSame;
     }
     if (!isSame) follower.undisplace(key);
     if (!shared) master.forget(key);
     else if (isSame) master.recount(record, nowMs, key);
     else master.learn(record, content, isNew, nowMs, identity);
+    return !isSame;
+  }
+
+  /** Somebody has laid hands on what is the master's. */
+  #mend(identity: RecordIdentity, what: string): void {
+    this.#bump("records put back");
+    this.parts.effects.log("state", `putting back ${describe(identity)}: ${what} in this kernel`, "put back");
   }
 
   /** undefined for a record that has no binary form: nothing that can be synchronised is there. */
@@ -245,8 +263,9 @@ export class OwnKernel {
     this.touched(key);
     const item = inventory.delete(key);
     follower.undisplace(key);
-    if (!this.#isMaster) follower.kernelLost(identity, expired, nowMs);
-    else if (item !== undefined) { // else refused here: it was never there
+    if (!this.#isMaster) {
+      if (follower.kernelLost(identity, expired, nowMs)) this.#mend(identity, "deleted");
+    } else if (item !== undefined) { // else refused here: it was never there
       if (this.#withheld !== undefined && !expired) this.#withheld.add(key);
       else master.forget(key);
     }
@@ -265,19 +284,77 @@ export class OwnKernel {
       for (const { key } of items) this.#withheld.add(key);
     } else if (this.#isMaster) {
       master.flushed(kind, selector, items.map(({ key }) => key));
-    } else for (const { identity } of items) follower.kernelLost(identity, false, nowMs);
+    } else {
+      for (const { identity } of items) {
+        if (follower.kernelLost(identity, false, nowMs)) this.#mend(identity, "flushed");
+      }
+    }
     for (const { key } of items) this.unguard(key);
   }
 
-  /** The records of a dump are known: what it did not show has gone, and its order is the kernel's. */
-  #settle(keys: ReadonlySet<string>, touched: ReadonlySet<string>, nowMs: number): void {
-    const { inventory, follower } = this.parts;
-    for (const { key, identity } of [...inventory.values()]) {
-      if (!keys.has(key) && !touched.has(key)) this.#lose(identity, false, nowMs);
+  /**
+   * Brings inventory, and as master the mirror, to what a dump shows. Events since the dump began win, also those that
+   * come in between.
+   */
+  *#compare(
+    records: readonly IpsecRecord[],
+    { touched, inDoubt }: DumpWindow,
+    nowMs: number,
+  ): Generator<void, void> {
+    const { inventory } = this.parts;
+    const wasKnown = this.known || !inDoubt;
+    const keys = new Set<string>();
+    const differing: RecordIdentity[] = [];
+    for (const record of records) {
+      yield;
+      const identity = identityOf(record);
+      if (touched.has(identity.key)) continue;
+      keys.add(identity.key);
+      if (this.#learn(identity, record, false, nowMs)) differing.push(identity);
     }
-    inventory.reorder(keys);
+    for (const { key, identity } of inventory.values()) {
+      yield;
+      if (keys.has(key) || touched.has(key)) continue;
+      differing.push(identity);
+      this.#lose(identity, false, nowMs);
+    }
+    const isInOrder = yield* this.#isInOrder(keys, touched);
+    for (const key of touched) keys.delete(key); // they are newer
+    if (inDoubt || !isInOrder) this.#order(keys);
+    if (wasKnown) this.#report(differing);
+  }
+
+  /** Whether the policies, and the SAs that differ in their mark only, stand in the dump as they are thought to. */
+  *#isInOrder(keys: ReadonlySet<string>, touched: ReadonlySet<string>): Generator<void, boolean> {
+    const newest = new Map<string, number>();
+    for (const key of keys) {
+      yield;
+      const item = touched.has(key) ? undefined : this.parts.inventory.get(key);
+      const among = item === undefined ? undefined : this.#rivalsOf(item.identity);
+      if (item === undefined || among === undefined) continue;
+      if (item.seq < (newest.get(among) ?? 0)) return false;
+      newest.set(among, item.seq);
+    }
+    return true;
+  }
+
+  /** Those among which the order counts, by name; undefined: there are none. */
+  #rivalsOf(identity: RecordIdentity): string | undefined {
+    if (identity.kind === "policy") return "policies";
+    return this.parts.inventory.siblings(identity).length > 0 ? saTriple(identity.id) : undefined;
+  }
+
+  #order(keys: ReadonlySet<string>): void {
+    this.parts.inventory.reorder(keys);
     if (this.#isMaster) this.#rankAgain();
-    else follower.doubtOrder();
+    else this.parts.follower.doubtOrder();
+  }
+
+  #report(differing: readonly RecordIdentity[]): void {
+    this.differing = differing;
+    if (differing.length === 0) return;
+    this.#bump("comparisons with a difference");
+    this.parts.effects.log("state", `the kernel differed from what was known in ${differing.length} records`);
   }
 
   /**

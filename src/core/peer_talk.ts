@@ -50,15 +50,11 @@ export class PeerTalk {
   #sessionCount = 0;
   /** What peers have asked while there was nothing to give. */
   readonly #asked = new Map<string, Question[]>();
-  readonly #reconciliation: Reconciliation;
+  readonly reconciliation: Reconciliation;
 
   constructor(private readonly parts: NodeParts) {
-    this.#reconciliation = new Reconciliation(parts);
-  }
-
-  /** Time goes by. */
-  tick(nowMs: number): void {
-    this.#reconciliation.tick(nowMs, (peer) => this.#sessions.get(peer)?.compares === true);
+    const compares = (peer: string) => this.#sessions.get(peer)?.compares === true;
+    this.reconciliation = new Reconciliation(parts, compares);
   }
 
   /** Whether a session with this peer is open. */
@@ -113,7 +109,7 @@ export class PeerTalk {
       case "want-records":
         return this.#hearQuestion(peer, message, nowMs);
       case "buckets":
-        return this.#reconciliation.hearAnswer(peer, message);
+        return this.reconciliation.hearAnswer(peer, message, nowMs);
       case "counted":
         return follower.counted(peer, this.#sessions.get(peer)?.nodeId ?? "", message.serial);
       case "ack":
@@ -287,6 +283,7 @@ export class PeerTalk {
   #hearQuestion(peer: string, question: Question, nowMs: number): void {
     const { membership } = this.parts;
     if (membership.role !== "MASTER") {
+      if (question.type === "digests") return this.reconciliation.hearMaster(peer, question);
       const wantsAll = question.type === "want" && question.identities.length === 0;
       if (wantsAll && peer === membership.followed) this.#tellCounters(peer);
     } else if (this.#canAnswer) this.#answer(peer, question, nowMs);
@@ -305,8 +302,8 @@ export class PeerTalk {
 
   #answer(peer: string, question: Question, nowMs: number): void {
     const { membership: { epoch }, master } = this.parts;
-    if (question.type === "digests") this.#reconciliation.hearQuestion(peer, question, epoch, nowMs);
-    else if (question.type === "want-records") this.#reconciliation.hearWant(peer, question);
+    if (question.type === "digests") this.reconciliation.hearQuestion(peer, question, epoch, nowMs);
+    else if (question.type === "want-records") this.reconciliation.hearWant(peer, question);
     else if (question.identities.length === 0) master.join(peer, epoch);
     else {
       const outbox = master.outbox(peer);

@@ -9,26 +9,64 @@ import type { Buckets as Answer, Digests, WantRecords } from "../wire/native/mes
 import { answerTo, differencesIn, isLast, isRange, keysOf, questionsOf } from "./compare.ts";
 import type { MirrorEntry } from "./mirror.ts";
 import { bump, type NodeParts } from "./parts.ts";
+import { Verification } from "./verification.ts";
 
 /** Each bucket is compared at least every ten minutes: the mirror in so many parts, one at a time. */
 const PARTS = 64;
 const PART_MS = 8000;
 
 export class Reconciliation {
+  readonly verification: Verification;
   #background: Iterator<Digests, undefined> | undefined;
   #nextMs = 0;
 
-  constructor(private readonly parts: NodeParts) {}
+  /** `compares`: whether a peer has a session and understands comparisons. */
+  constructor(private readonly parts: NodeParts, private readonly compares: (peer: string) => boolean) {
+    this.verification = new Verification(parts, (peer) => this.#obstacle(peer));
+  }
 
   /** Time goes by: asks the master about the next part. */
-  tick(nowMs: number, compares: (peer: string) => boolean): void {
-    const { follower, mirror, effects } = this.parts;
-    const { master, synced } = follower;
-    if (master === undefined || !synced || !compares(master) || nowMs < this.#nextMs) return;
+  tick(nowMs: number): void {
+    this.verification.step(nowMs);
+    const master = this.#master;
+    if (master === undefined || nowMs < this.#nextMs) return;
+    const { mirror, effects } = this.parts;
     this.#nextMs = nowMs + PART_MS;
     const next = this.#background?.next().value;
     if (next !== undefined) return effects.send(master, next);
     this.#background = questionsOf(mirror, "check", 0, PARTS);
+  }
+
+  /** Asks the master about everything at once. */
+  askAll(): void {
+    const master = this.#master;
+    if (master === undefined) return;
+    for (const question of questionsOf(this.parts.mirror, "check", 0)) {
+      this.parts.effects.send(master, question);
+    }
+  }
+
+  /** The master, once this slave is equal to it and can be compared with it. */
+  get #master(): string | undefined {
+    const { master, synced } = this.parts.follower;
+    return master !== undefined && synced && this.compares(master) ? master : undefined;
+  }
+
+  /** Why a peer cannot be compared with. */
+  #obstacle(peer: string): string | undefined {
+    const { membership, master } = this.parts;
+    if (!this.compares(peer)) return "is not connected, or does not compare";
+    const isSynced = membership.role === "MASTER"
+      ? master.outbox(peer)?.comparing === false
+      : this.#master === peer;
+    return isSynced ? undefined : "is not synchronised yet";
+  }
+
+  /** This node's master wants to know whether they are equal. @throws {PeerError} */
+  hearMaster(peer: string, question: Digests): void {
+    require(isRange(question, question.digests.length));
+    const answer = peer === this.#master ? answerTo(question, this.parts.mirror.buckets) : undefined;
+    if (answer !== undefined) this.parts.effects.send(peer, answer);
   }
 
   /**
@@ -50,11 +88,12 @@ export class Reconciliation {
     master.join(peer, epoch);
   }
 
-  /** The master shows what differs. @throws {PeerError} */
-  hearAnswer(peer: string, answer: Answer): void {
+  /** A peer shows what differs; what the master has is taken. @throws {PeerError} */
+  hearAnswer(peer: string, answer: Answer, nowMs: number): void {
     const { mirror, follower, effects } = this.parts;
     const { purpose, bits, first, count, lists } = answer;
     require(isRange(answer, count, lists));
+    if (purpose === "check" && this.verification.take(peer, answer, nowMs)) return;
     if (peer !== follower.master) return;
     const { lacking, alone } = differencesIn(answer, mirror.buckets);
     if (purpose === "join" ? !follower.doubt(alone) : !follower.synced) return;

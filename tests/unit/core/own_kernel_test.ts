@@ -331,6 +331,57 @@ Deno.test("Node.kernelEvent() learns what stands in the place of a policy whose 
   assertEquals([host.done, host.holds()], [["delete policy 10.2.0.0/16"], []]);
 });
 
+// --- looking whether all is well ---
+
+Deno.test("Node.tick() looks every ten minutes whether the kernel is as it is thought to be", () => {
+  const host = slave(sa(1), sa(2), policy("10.2.0.0/16"));
+  host.turn();
+  host.kernel.apply([{ kind: "delete-sa", id: sa(1).sa }]); // no event tells of it
+  const { dumps } = host;
+  for (let minute = 0; minute < 12; minute++) {
+    host.clock.nowMs += 60_000;
+    host.turn();
+  }
+  assertEquals([host.dumps - dumps, host.done], [1, ["put sa 1"]]);
+  assertEquals(host.node.counters["records put back"], 1);
+  assertEquals(host.node.counters["comparisons with a difference"], 1);
+  assert(host.logs.some((line) => line.startsWith("putting back SA esp")));
+});
+
+Deno.test("Node.resync() of a master tells what no event has told", () => {
+  const host = master(sa(1), sa(2));
+  host.kernel.apply([{ kind: "delete-sa", id: sa(1).sa }, { kind: "put", record: sa(3) }]);
+  host.node.resync(host.clock.nowMs);
+  host.turn();
+  assertEquals(told(host).toSorted(), ["delete", "put"]);
+});
+
+Deno.test("Node.tick() goes on with a comparison of many records, and events win", () => {
+  const many = Array.from({ length: 1000 }, (_, i) => sa(0x1000 + i));
+  const host = slave(...many);
+  host.kernel.apply(many.slice(0, 600).map(({ sa }) => ({ kind: "delete-sa", id: sa })));
+  host.node.resync(host.clock.nowMs);
+  host.perform();
+  host.finishDump();
+  assertEquals(host.node.comparing, true);
+  event(host, { kind: "record", record: sa(0x1000, { reqid: 9 }), created: true });
+  for (let i = 0; host.node.comparing && i < 100; i++) host.node.tick(host.clock.nowMs);
+  assertEquals(host.node.comparing, false);
+  host.apply();
+  assertEquals(host.done.length, 600);
+  assertEquals(host.holds().length, 1000);
+});
+
+Deno.test("Node.tick() puts policies again whose order in the kernel is another than was thought", () => {
+  const [wide, narrow] = [policy("10.2.0.0/16"), policy("10.2.3.0/24")];
+  const host = slave(wide, narrow);
+  host.kernel.apply([{ kind: "put", record: wide }]); // the newest now
+  host.node.resync(host.clock.nowMs);
+  host.turn();
+  host.turn();
+  assertEquals(host.holds(), ["policy 10.2.0.0/16", "policy 10.2.3.0/24"]);
+});
+
 // --- what cannot be expressed ---
 
 /** Records that have no binary form. */
