@@ -73,7 +73,10 @@ export function startAbove(
   const places = BigInt(1 + place.index + (ageMs > 0 ? place.nodes : 0));
   const wanted = margin * places + missed;
   const half = greater(0n, lastNumber(flags) - oseq) / 2n;
-  return oseq + lesser(wanted, (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half);
+  const most = (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half;
+  // two nodes that both come so far have places of their own there
+  const behind = LEAST_MARGIN * (BigInt(2 * place.nodes) - places);
+  return oseq + lesser(wanted, most > 2n * behind ? most - behind : most);
 }
 
 /** The first lease of an SA, from the counters that came with it. */

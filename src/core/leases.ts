@@ -45,9 +45,9 @@ export class Leases {
     readonly settings: { readonly canAdvance: boolean; readonly place: Place },
   ) {}
 
-  /** The followed master is alive. */
+  /** The followed master is alive. That says nothing of its counters before they have come. */
   heard(nowMs: number): void {
-    this.#heardMs = nowMs;
+    if (!this.#isBehind || this.#heardMs === undefined) this.#heardMs = nowMs;
   }
 
   /** This node is master no more; who follows it starts above what it has reported. */
