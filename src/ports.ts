@@ -219,6 +219,11 @@ export interface KernelIpsec {
    * takeover that is `exact` can.
    */
   advance?(advances: readonly Advance[]): readonly KernelResult[];
+  /**
+   * Gives SAs that stand the limits of these, soft and hard, and touches nothing else: neither counters nor ages. One
+   * result for each; what is gone meanwhile needs nothing.
+   */
+  limit?(sas: readonly Sa[]): readonly KernelResult[];
   takeover(sa: Sa): Takeover;
   close(): void;
 }

@@ -26,6 +26,7 @@ import { isShared, type Ownership } from "./ownership.ts";
 import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
 import type { ApplyQueue, Waiting } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
+import { SaLimits } from "./sa_limits.ts";
 import { slaveRecord } from "./slave_record.ts";
 
 /** An identity is asked about, and a snapshot asked for again, at most once in this time. */
@@ -63,6 +64,8 @@ export interface FollowerSettings {
   readonly takeover: (sa: Sa) => Takeover;
   /** Whether the own kernel takes counters. */
   readonly canAdvance: boolean;
+  /** Whether it sets limits alone. */
+  readonly canLimit: boolean;
   readonly place: Place;
   /** `replay strict`. */
   readonly strictReplay: boolean;
@@ -104,6 +107,7 @@ export class Follower {
   readonly #order: OrderWatch;
   readonly #heldBack: HeldBack;
   readonly leases: Leases;
+  readonly limits: SaLimits;
 
   constructor(
     readonly settings: FollowerSettings,
@@ -116,6 +120,7 @@ export class Follower {
     this.#heldBack = new HeldBack(settings.takeover, guard);
     this.#order = new OrderWatch(mirror, inventory);
     this.leases = new Leases(mirror, settings);
+    this.limits = new SaLimits(mirror, inventory, effects, settings.canLimit);
   }
 
   get master(): string | undefined {
@@ -221,8 +226,12 @@ export class Follower {
       this.#displaced.set(key, { kind: "policy", policy: decodePolicy(actual.content) });
     }
     const steps = planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
-    if (steps.length === 0) this.leases.standing(key, nowMs);
-    return steps;
+    if (steps.length > 0) {
+      if (waiting.force || actual === undefined || !this.limits.canMend(actual, wanted.record)) return steps;
+      this.limits.add(actual); // putting it would move its counters back, if this node has been master
+    }
+    this.leases.standing(key, nowMs);
+    return [];
   }
 
   /** A step of `plan` has been done. A policy that is put becomes the newest, whatever its rank. */

@@ -11,6 +11,7 @@ import { type Limits, PROTOCOL, type Sa } from "../record/sa.ts";
 import type { Effects } from "./effect.ts";
 import { InheritedReqids } from "./inherited_reqids.ts";
 import type { Inventory, Item } from "./inventory.ts";
+import { limitEndMs } from "./limit_end.ts";
 import { type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
 import { PolicyUses, type SaTraits, type Use } from "./policy_uses.ts";
 import type { InheritedTunnel } from "./renegotiation.ts";
@@ -182,7 +183,10 @@ export class Inherited {
 
   /** What is left of the heritage. */
   inheritance(nowMs: number): Inheritance {
-    const ends = [...this.#sas].map(([key, { hard }]) => endMs(hard, this.parts.mirror.get(key)));
+    const ends = [...this.#sas].map(([key, { hard }]) => {
+      const entry = this.parts.mirror.get(key);
+      return entry === undefined ? Infinity : limitEndMs(hard, entry);
+    });
     const firstMs = ends.reduce((first, one) => Math.min(first, one), Infinity);
     const firstEndsInMs = firstMs === Infinity ? undefined : Math.max(0, firstMs - nowMs);
     return { count: this.#sas.size + this.#unread.size, firstEndsInMs };
@@ -310,15 +314,4 @@ function likenessOf({ src, dst, protocol, mode, rdomain, encapsulation, ...sa }:
   const { selector, mark, interfaceId } = sa;
   const like = policyKey({ selector, mark, interfaceId, direction: 0, type: 0 }); // all three in one string
   return [src, dst, protocol, mode, rdomain, type, srcPort, dstPort, like].join(" ");
-}
-
-/** When a hard time limit ends an SA; Infinity: none does. */
-function endMs({ addSeconds, useSeconds }: Limits, entry: MirrorEntry | undefined): number {
-  if (entry === undefined) return Infinity;
-  const { bornMs, usedMs } = entry;
-  const made = addSeconds === undefined ? Infinity : bornMs + Number(addSeconds) * 1000;
-  const used = useSeconds === undefined || usedMs === undefined
-    ? Infinity
-    : usedMs + Number(useSeconds) * 1000;
-  return Math.min(made, used);
 }

@@ -5,6 +5,7 @@
 
 import type { Advance, KernelChange, KernelResult } from "../ports.ts";
 import type { Address } from "../record/address.ts";
+import type { Sa } from "../record/sa.ts";
 import { describe } from "./describe.ts";
 import { bump, type NodeParts } from "./parts.ts";
 import type { Step } from "./plan.ts";
@@ -67,6 +68,23 @@ export class KernelSteps {
     follower.judgeHeldBack();
   }
 
+  /** When `nextLimits` has something to give; Infinity: not before something happens. */
+  limitsDueMs(nowMs: number): number {
+    const { kernel, follower } = this.parts;
+    return kernel.known ? follower.limits.dueMs(nowMs) : Infinity;
+  }
+
+  /** SAs whose limits are to be set, a few. What came of it goes to `limited`. */
+  nextLimits(nowMs: number): Sa[] {
+    return nowMs < this.limitsDueMs(nowMs) ? [] : this.parts.follower.limits.next(nowMs);
+  }
+
+  /** How it ended, for each SA that `nextLimits` gave last. */
+  limited(results: readonly KernelResult[]): void {
+    this.parts.follower.limits.done(results);
+    for (const result of results) bump(this.parts, result.ok ? "limits set" : "limits not set");
+  }
+
   /** The endpoints to guard, when they have changed; to be set before the next changes go to the kernel. */
   guardChange(): Address[] | undefined {
     const wasLifted = this.#guardLifted;
@@ -103,9 +121,11 @@ export class KernelSteps {
 
   /** A master's own changes are what was left to do of a master before it. */
   #steppedAsMaster({ key, identity }: Step): void {
-    const { master, inventory, inherited } = this.parts;
+    const { master, inventory, inherited, follower } = this.parts;
     if (identity.kind === "policy") master.moved(key);
     const item = inventory.get(key);
-    if (item !== undefined) inherited.inherit(item);
+    if (item === undefined) return;
+    inherited.inherit(item);
+    follower.limits.add(item);
   }
 }

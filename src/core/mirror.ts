@@ -172,6 +172,21 @@ export function recordOf(entry: MirrorEntry, nowMs: number): IpsecRecord {
   return decodeRecord(entry.identity.kind, entry.content, volatileOf(entry, nowMs)).record;
 }
 
+/** A record from its content alone, its counters zero and its age unknown. */
+export function recordOfContent(kind: "sa" | "policy", content: Uint8Array): IpsecRecord {
+  const nothing = {
+    oseq: 0n,
+    seq: 0n,
+    bitmap: [],
+    bytes: 0n,
+    packets: 0n,
+    ageSeconds: 0,
+    usedSeconds: undefined,
+  };
+  const volatile = kind === "sa" ? encodeSaCounters(nothing) : encodePolicyAge(0, undefined);
+  return decodeRecord(kind, content, volatile).record;
+}
+
 /** Whole seconds, as many as an age can state. */
 function secondsSince(thenMs: number, nowMs: number): number {
   return Math.min(0xffffffff, Math.max(0, Math.floor((nowMs - thenMs) / 1000)));

@@ -6,6 +6,7 @@
 
 import type { Address } from "../record/address.ts";
 import type { IpsecRecord } from "../record/record.ts";
+import type { Sa } from "../record/sa.ts";
 import type { Advance, Counters, KernelChange, KernelEvent, KernelResult, Role } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import { type Dealings, dealingsOf, lagOf, type Outlook, outlookOf } from "./dealings.ts";
@@ -109,6 +110,7 @@ export class Node {
       if (!wasActing) this.#talk.steppedDownUnheard();
       master.retire();
       follower.leases.steppedDown(nowMs);
+      follower.limits.changeRole(false);
       this.handover.steppedDown(nowMs);
       kernel.steppedDown(nowMs);
       inherited.end();
@@ -268,6 +270,21 @@ export class Node {
   /** How the changes of the last `nextChanges` ended, in their order. undefined: nobody knows; they are done again. */
   applied(results: readonly KernelResult[] | undefined): void {
     this.#steps.applied(results);
+  }
+
+  /** When `nextLimits` has something to give; Infinity: not before something happens. */
+  limitsDueMs(nowMs: number): number {
+    return this.#steps.limitsDueMs(nowMs);
+  }
+
+  /** SAs whose limits are to be set, a few: all else of them stays. What came of it goes to `limited`. */
+  nextLimits(nowMs: number): Sa[] {
+    return this.#steps.nextLimits(nowMs);
+  }
+
+  /** How it ended, for each SA that `nextLimits` gave last. Without an answer the same is given again. */
+  limited(results: readonly KernelResult[]): void {
+    this.#steps.limited(results);
   }
 
   /** The endpoints to guard, when they have changed; to be set before the next changes go to the kernel. */

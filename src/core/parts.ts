@@ -41,6 +41,8 @@ export interface NodeSettings extends NodeChoices {
   readonly canAdvance: boolean;
   /** How many inherited tunnels are negotiated anew in a second; undefined: none. */
   readonly renegotiatePerSecond?: number;
+  /** The own kernel sets limits alone (KernelIpsec.limit). */
+  readonly canLimit: boolean;
 }
 
 /** One node's parts. */

@@ -39,10 +39,18 @@ interface Session {
 /** What a slave asks for while its master has not read its kernel yet. */
 type Question = Want | Digests | WantRecords;
 
+/** What a peer has still to tell that was master beside this node. */
+interface Rival {
+  /** SAs of which it has not told. */
+  readonly left: Set<string>;
+  /** The session in which it was asked last; its answer goes with that. */
+  session: number;
+}
+
 export class PeerTalk {
   readonly #offers = new Offers();
   /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
-  readonly #outdone = new Set<string>();
+  readonly #rivals = new Map<string, Rival>();
   /** This node was master and may have sent, and stepped down before it could say so. */
   #isUnheard = false;
   #followedSession = "";
@@ -64,7 +72,7 @@ export class PeerTalk {
 
   /** This node has another role: whom it asked as master is asked no more, and nobody asks it. */
   roleChanged(): void {
-    this.#outdone.clear();
+    this.#rivals.clear();
     this.#asked.clear();
   }
 
@@ -206,12 +214,11 @@ export class PeerTalk {
   #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
     const { membership, effects } = this.parts;
     const doubles = membership.twoMasters;
-    if (membership.hear(peer, state)) {
-      if (membership.acting) {
-        this.raised(`${peer} knew epoch ${state.greatestEpoch}`, nowMs);
-        this.#askCounters(peer);
-      } else this.announce();
-    }
+    const isChanged = membership.hear(peer, state);
+    if (membership.acting && (isChanged || state.role === "MASTER")) this.#noteRival(peer);
+    if (isChanged && membership.acting) this.raised(`${peer} knew epoch ${state.greatestEpoch}`, nowMs);
+    else if (isChanged) this.announce();
+    if (state.role !== "MASTER") this.#askRival(peer);
     if (membership.twoMasters > doubles) {
       effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
     }
@@ -219,9 +226,21 @@ export class PeerTalk {
     this.refollow(nowMs);
   }
 
-  #askCounters(peer: string): void {
-    if (this.parts.membership.isSlaveOnly(peer)) return;
-    this.#outdone.add(peer);
+  #noteRival(peer: string): void {
+    const { membership, mirror } = this.parts;
+    if (membership.isSlaveOnly(peer)) return;
+    const sas = [...mirror.values()].filter(({ counters }) => counters !== undefined);
+    this.#rivals.set(peer, { left: new Set(sas.map(({ key }) => key)), session: 0 });
+  }
+
+  /** It follows this node now, and so will answer; of what it does not know it tells nothing. */
+  #askRival(peer: string): void {
+    const rival = this.#rivals.get(peer);
+    const session = this.#sessions.get(peer)?.number;
+    if (rival === undefined || session === undefined || rival.session === session || rival.left.size === 0) {
+      return;
+    }
+    rival.session = session;
     this.parts.effects.send(peer, { type: "want", identities: [] });
   }
 
@@ -231,7 +250,7 @@ export class PeerTalk {
    */
   #outdo(peer: string, { identity, volatile }: CountersMessage, nowMs: number): void {
     const { key } = decodeIdentity("sa", identity);
-    const wasAsked = this.#outdone.has(peer);
+    const wasAsked = this.#rivals.get(peer)?.left.delete(key) === true;
     const progress = this.parts.follower.leases.outdo(key, decodeSaCounters(volatile), !wasAsked, nowMs);
     if (progress !== undefined) this.parts.master.progress(key, progress, nowMs);
   }
@@ -266,6 +285,7 @@ export class PeerTalk {
     guard.set(key, record);
     queue.add(identity);
     master.touch(identity);
+    if (put.kind === "sa") this.#rivals.get(peer)?.left.add(key);
   }
 
   /** Whether this node would send on an SA with nonces that another one has used. */

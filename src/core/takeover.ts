@@ -1,9 +1,10 @@
 /** What becomes of mirror, inventory and queue when a slave becomes master. */
 
-import { decodeRecord, encodePolicyAge, encodeSaCounters } from "../record/encoding.ts";
-import type { IpsecRecord } from "../record/record.ts";
+import { encodeContent } from "../record/encoding.ts";
 import { type Item, UNKNOWN_CONTENT } from "./inventory.ts";
+import { recordOf, recordOfContent } from "./mirror.ts";
 import type { NodeParts } from "./parts.ts";
+import { withLimitsOf } from "./sa_limits.ts";
 
 /**
  * The own kernel is the truth from now on. What the old master had said and the kernel does not show yet: new
@@ -37,27 +38,17 @@ export function takeOver(parts: NodeParts, nowMs: number): void {
   follower.retire();
   parts.inherited.begin();
   parts.renegotiation?.begin(nowMs);
+  follower.limits.changeRole(true);
   parts.kernel.beginDump();
 }
 
-/** Takes into the mirror what the own kernel holds; the dump that follows brings counters and ages. */
-function adopt({ mirror, master }: NodeParts, { key, identity, content }: Item, nowMs: number): void {
+/**
+ * Takes into the mirror what the own kernel holds, but for a slave's limits; the dump that follows brings counters and
+ * ages.
+ */
+function adopt({ mirror, master }: NodeParts, item: Item, nowMs: number): void {
+  const { key, identity, content } = item;
   const entry = mirror.get(key);
-  if (entry !== undefined) mirror.set({ ...entry, content });
-  else master.learn(decodeBare(identity.kind, content), content, true, nowMs);
-}
-
-/** A record from its content alone, its counters zero and its age unknown. */
-function decodeBare(kind: "sa" | "policy", content: Uint8Array): IpsecRecord {
-  const nothing = {
-    oseq: 0n,
-    seq: 0n,
-    bitmap: [],
-    bytes: 0n,
-    packets: 0n,
-    ageSeconds: 0,
-    usedSeconds: undefined,
-  };
-  const volatile = kind === "sa" ? encodeSaCounters(nothing) : encodePolicyAge(0, undefined);
-  return decodeRecord(kind, content, volatile).record;
+  if (entry === undefined) master.learn(recordOfContent(identity.kind, content), content, true, nowMs);
+  else mirror.set({ ...entry, content: encodeContent(withLimitsOf(content, recordOf(entry, nowMs))) });
 }

@@ -98,6 +98,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     takeover: (sa) => kernel.takeover(sa),
     canAdvance: kernel.advance !== undefined,
     renegotiatePerSecond: config.renegotiatePerSecond,
+    canLimit: kernel.limit !== undefined,
   });
   let hello = helloOf(nodeId, ports.os, resolved);
   const classic = openClassic(config, resolved, node, { ...ports, log, refusals, troubles });

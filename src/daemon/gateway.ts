@@ -151,11 +151,13 @@ export class Gateway {
     peers.ready(ready);
     this.#continueDump();
     this.#apply();
+    this.#limit();
     node.tick(clock.bootMs());
     const controlMs = this.options.control?.tick(ready) ?? Infinity;
     const metricsMs = this.options.metrics?.tick(ready) ?? Infinity;
-    const asked = Math.min(controlMs, metricsMs);
-    this.#wakeAtMs = Math.min(peers.tick(), this.options.roles.dueMs, this.#orderIke(ready), asked);
+    const limitsMs = Math.max(node.limitsDueMs(clock.bootMs()), this.#applyAtMs);
+    const ownMs = Math.min(this.options.roles.dueMs, this.#orderIke(ready), limitsMs);
+    this.#wakeAtMs = Math.min(peers.tick(), ownMs, controlMs, metricsMs);
     this.#perform(node.takeEffects());
     this.#demote();
     for (const peer of peers.live()) this.#sendData(peer);
@@ -274,6 +276,16 @@ export class Gateway {
     });
     if (!isWell) this.#applyAtMs = clock.bootMs() + RETRY_MS;
     return isWell;
+  }
+
+  /** After a takeover, a few SAs at a time. */
+  #limit(): void {
+    const { node, kernel, clock } = this.options;
+    if (clock.bootMs() < this.#applyAtMs) return;
+    const sas = node.nextLimits(clock.bootMs());
+    if (sas.length === 0) return;
+    const isWell = this.#survive("set the limits of SAs", () => node.limited(kernel.limit?.(sas) ?? []));
+    if (!isWell) this.#applyAtMs = clock.bootMs() + RETRY_MS;
   }
 
   /** @returns whether the kernel was there. If not, nobody knows what it did: all is done again, and compared. */

@@ -69,6 +69,10 @@ export class MemoryKernel implements KernelIpsec {
     return advances.map((advance) => this.#advance(advance));
   }
 
+  limit(sas: readonly Sa[]): readonly KernelResult[] {
+    return sas.map((sa) => this.#limit(sa));
+  }
+
   takeover(): Takeover {
     return "exact";
   }
@@ -188,6 +192,14 @@ export class MemoryKernel implements KernelIpsec {
     const found = this.#find(id);
     if (found === undefined || !isSame(found.sa, id)) return { ok: false, reason: "ESRCH: no such SA" };
     move(found, furthest(found.sa.counters, progress));
+    return OK;
+  }
+
+  #limit(sa: Sa): KernelResult {
+    const found = this.#find(sa);
+    if (found === undefined) return OK;
+    if (!isSame(found.sa, sa)) return { ok: false, reason: "another SA is found in its place" };
+    found.sa = { ...found.sa, soft: sa.soft, hard: sa.hard };
     return OK;
   }
 

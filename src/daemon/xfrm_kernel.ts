@@ -19,7 +19,7 @@ import type {
 } from "../ports.ts";
 import { policyKey } from "../record/policy.ts";
 import type { IpsecRecord } from "../record/record.ts";
-import { type SaIdentity, saKey } from "../record/sa.ts";
+import { type Sa, type SaIdentity, saKey } from "../record/sa.ts";
 import {
   messageName,
   XFRM_MSG_GETSA,
@@ -43,6 +43,7 @@ import { type IndexedPolicy, PolicyPlaces } from "./policy_places.ts";
 import { XfrmApply } from "./xfrm_apply.ts";
 import { advanceSas, watchSas } from "./xfrm_progress.ts";
 import { XfrmDump } from "./xfrm_dump.ts";
+import { limitSas } from "./xfrm_limits.ts";
 
 /** What the back end needs of the machine. */
 export interface XfrmPorts {
@@ -145,7 +146,11 @@ export class XfrmKernel implements KernelIpsec {
   }
 
   advance(advances: readonly Advance[]): readonly KernelResult[] {
-    return advanceSas(this.#channel, advances);
+    return advanceSas(this.#channel, advances, this.#ports.clock.wallSeconds());
+  }
+
+  limit(sas: readonly Sa[]): readonly KernelResult[] {
+    return limitSas(this.#channel, sas, this.#surroundings());
   }
 
   takeover(): Takeover {

@@ -22,15 +22,20 @@ import { verdictOf } from "./xfrm_verdict.ts";
 export const REPORT_PACKETS = 2 ** 18;
 
 /**
- * Moves counters on, never back. What the kernel has is read first.
+ * Moves counters on, never back. What the kernel has is read first. An SA that was never used here, and was elsewhere, is
+ * dated as used since now: reports come within a second of the first packet.
  *
  * @throws {SyscallError}
  * @throws {KernelReplyError} when an answer was lost: nobody knows where the SA stands, and it may not send.
  */
-export function advanceSas(channel: NetlinkChannel, advances: readonly Advance[]): KernelResult[] {
+export function advanceSas(
+  channel: NetlinkChannel,
+  advances: readonly Advance[],
+  nowSeconds: number,
+): KernelResult[] {
   const asked = advances.map(({ id }) => ({ type: XFRM_MSG_GETAE, flags: 0, body: encodeGetAevent(id) }));
   const found = channel.exchange(asked).map((answer, i) => read(answer, advances[i]!.id));
-  const plans = found.map((now, i) => "id" in now ? plan(now, advances[i]!) : now);
+  const plans = found.map((now, i) => "id" in now ? plan(now, advances[i]!, nowSeconds) : now);
   const answers = channel.exchange(plans.filter((one) => "body" in one));
   let next = 0;
   return plans.map((one) => "body" in one ? verdictOf(XFRM_MSG_NEWAE, answers[next++]!) : one);
@@ -53,11 +58,13 @@ function read(answer: NetlinkAnswer, { mark }: SaIdentity): Aevent | KernelResul
 }
 
 /** The request, or what is the case without one. */
-function plan(now: Aevent, { progress }: Advance): NetlinkRequest | KernelResult {
+function plan(now: Aevent, { progress }: Advance, nowSeconds: number): NetlinkRequest | KernelResult {
   const wanted = furthest(now.progress, progress);
   if (isEqualProgress(wanted, now.progress)) return { ok: true };
+  const isFirstUse = now.useTime === 0n && wanted.packets > 0n;
+  const dated = isFirstUse ? { ...now, useTime: BigInt(nowSeconds) } : now;
   try {
-    return { type: XFRM_MSG_NEWAE, flags: NLM_F_ACK | NLM_F_REPLACE, body: encodeProgress(now, wanted) };
+    return { type: XFRM_MSG_NEWAE, flags: NLM_F_ACK | NLM_F_REPLACE, body: encodeProgress(dated, wanted) };
   } catch (error) { // a number, from a peer, that this SA cannot have
     if (error instanceof RangeError) return { ok: false, reason: error.message };
     throw error;

@@ -39,6 +39,7 @@ class Side {
       sharedPrefixes: [],
       takeover: () => "exact",
       canAdvance: true,
+      canLimit: true,
       place: { index: 0, nodes: 2 },
       strictReplay: false,
     });

@@ -26,6 +26,7 @@ import * as xfrm from "../../src/xfrm/constants.ts";
 import { readMark, writeMark } from "../../src/xfrm/selector.ts";
 import {
   xfrmAeventId,
+  xfrmLifetimeCfg,
   xfrmUserpolicyId,
   xfrmUserpolicyInfo,
   xfrmUsersaId,
@@ -52,6 +53,7 @@ interface PolicyEntry {
   readonly body: Uint8Array;
 }
 
+const AT_LIMITS = xfrmUsersaInfo.offsetOf("lft");
 const AT_INDEX = xfrmUserpolicyInfo.offsetOf("index");
 const INDEX_STEP = 8;
 
@@ -117,6 +119,8 @@ export class FakeXfrm {
     switch (type) {
       case xfrm.XFRM_MSG_NEWSA:
         return this.#newSa(body, pid);
+      case xfrm.XFRM_MSG_UPDSA:
+        return this.#updateSa(body, pid);
       case xfrm.XFRM_MSG_DELSA:
         return this.#deleteSa(body, pid);
       case xfrm.XFRM_MSG_GETSA:
@@ -141,6 +145,17 @@ export class FakeXfrm {
     const { triple, mark } = nameSa(body, xfrmUsersaInfo);
     this.states.unshift({ triple, mark, body: dumpedSa(body) });
     this.notify(xfrm.XFRM_MSG_NEWSA, body, pid);
+    return 0;
+  }
+
+  /** Of what stands the limits only; what is told of is what came. */
+  #updateSa(body: Uint8Array, pid: number): number {
+    const found = this.#find(body, xfrmUsersaInfo);
+    if (found === undefined) return ESRCH;
+    const updated = found.body.slice();
+    updated.set(body.subarray(AT_LIMITS, AT_LIMITS + xfrmLifetimeCfg.size), AT_LIMITS);
+    this.states[this.states.indexOf(found)] = { ...found, body: updated };
+    this.notify(xfrm.XFRM_MSG_UPDSA, body, pid);
     return 0;
   }
 
@@ -172,7 +187,7 @@ export class FakeXfrm {
     for (const [type, value] of readAttributes(found.body.subarray(xfrmUsersaInfo.size), "state")) {
       writeAttribute(writer, type, counted.includes(type) ? given.get(type) ?? value : value);
     }
-    this.states[at] = { ...found, body: writer.finish() };
+    this.states[at] = { ...found, body: dumpedSa(writer.finish()) };
     return 0;
   }
 

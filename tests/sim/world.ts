@@ -120,6 +120,7 @@ export class World {
       sharedPrefixes: [],
       takeover: () => "exact",
       canAdvance: true,
+      canLimit: true,
       place: { index: this.gateways.indexOf(gateway), nodes: this.gateways.length },
       strictReplay: this.options.strictReplay,
     });
@@ -204,6 +205,7 @@ export class World {
       changes.forEach((one, i) => this.tell(gateway.name, describeChange(one, results[i]!)));
     }
     node.applied(results);
+    node.limited(kernel.limit(node.nextLimits(nowMs)));
     if (results === undefined) node.kernelEvent({ kind: "resync", reason: "changes have failed" }, nowMs);
   }
 

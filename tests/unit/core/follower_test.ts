@@ -57,6 +57,7 @@ class Slave {
       flushMode,
       takeover,
       canAdvance: true,
+      canLimit: true,
       strictReplay: false,
       place,
     };

@@ -376,6 +376,38 @@ Deno.test("Node.receive() of an SA that this node has sent on: it is put above t
   assertEquals(countersOf(host)?.oseq, 5_000_000n + 2n ** 20n);
 });
 
+Deno.test("Node.receive() of a later epoch: who has not answered is asked again in its next session", () => {
+  const host = master([sa(1)]);
+  const later = stateOf("SLAVE", host.node.membership.epoch + 1, { master: PEER });
+  const wants = () => types(host.takeSent()).filter((type) => type === "want").length;
+  hear(host, later);
+  hear(host, later);
+  assertEquals(wants(), 1);
+  host.node.peerDown("p", host.clock.nowMs);
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, later);
+  assertEquals(wants(), 1);
+  report(host, 2n ** 22n);
+  assertEquals(countersOf(host)?.oseq, 2n ** 22n + 3n * 2n ** 20n);
+  report(host, 2n ** 22n);
+  assertEquals(countersOf(host)?.oseq, 2n ** 22n + 3n * 2n ** 20n, "once");
+  host.node.peerDown("p", host.clock.nowMs);
+  host.node.peerUp("p", nodeId(PEER), false);
+  hear(host, later);
+  assertEquals(wants(), 0);
+});
+
+Deno.test("Node.receive() of an earlier epoch: who was master too is asked when it has stepped down", () => {
+  const host = master([sa(1)]);
+  const wants = () => types(host.takeSent()).filter((type) => type === "want").length;
+  hear(host, stateOf("MASTER", 0, { master: PEER }));
+  assertEquals(wants(), 0);
+  hear(host, stateOf("SLAVE", 0, { master: PEER }));
+  assertEquals(wants(), 1);
+  report(host, 2n ** 22n);
+  assertEquals(countersOf(host)?.oseq, 2n ** 22n + 3n * 2n ** 20n);
+});
+
 Deno.test("Node.receive() of counters: the kernel stands above what was sent, and at what was received", () => {
   const host = slave([sa(1)]);
   assertEquals(countersOf(host)?.oseq, 2n ** 20n);

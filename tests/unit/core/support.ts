@@ -172,6 +172,7 @@ export class Host {
       sharedPrefixes: [],
       takeover: () => "exact",
       canAdvance: true,
+      canLimit: true,
       place: { index: 0, nodes: 2 },
       strictReplay: false,
       ...settings,
@@ -202,6 +203,7 @@ export class Host {
       const changes = this.node.nextChanges(limit, this.clock.nowMs);
       if (changes.length > 0) this.node.applied(changes.map((change) => this.#apply(change)));
     } while (this.node.busy || this.node.advancing);
+    this.node.limited(this.kernel.limit(this.node.nextLimits(this.clock.nowMs)));
   }
 
   /** Everything that a turn of the daemon does, dump included. */

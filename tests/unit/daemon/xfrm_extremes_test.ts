@@ -60,6 +60,7 @@ class Slave {
       sharedPrefixes: [],
       takeover: () => "exact",
       canAdvance: true,
+      canLimit: true,
       place: { index: 1, nodes: 3 },
       strictReplay,
     });

@@ -515,6 +515,37 @@ Deno.test("XfrmKernel.advance() throws when an answer was lost, for such an SA m
   assertEquals(kernel.advance(advances), [OK]);
 });
 
+Deno.test("XfrmKernel.advance() dates the first use that another node's kernel has seen, and no later one", () => {
+  const { fake, kernel } = start();
+  const advance = (id: Sa, packets: bigint) => {
+    kernel.advance([{ id, progress: sampleCounters({ oseq: 9n + packets, packets }) }]);
+    return dump(kernel).map((record) => record.kind === "sa" ? record.sa.counters.usedSeconds : undefined);
+  };
+  const unused = sa(1, { counters: sampleCounters({ usedSeconds: undefined }) });
+  kernel.apply([putSa(unused)]);
+  assertEquals(advance(unused, 0n), [undefined]);
+  assertEquals(advance(unused, 1n), [0]);
+  const used = sa(2, { counters: sampleCounters({ packets: 1n, ageSeconds: 9, usedSeconds: 7 }) });
+  kernel.apply([putSa(used)]);
+  assertEquals(advance(used, 5n), [0, 7]);
+  assertEquals(fake.states.length, 2);
+});
+
+Deno.test("XfrmKernel.limit() sets limits and leaves all else, of the SA with that mark alone", () => {
+  const { fake, kernel } = start();
+  const counters = sampleCounters({ oseq: 10n, seq: 20n, bitmap: [3], bytes: 5n, ageSeconds: 70 });
+  const held = sa(1, { counters, hard: { addSeconds: 160n } });
+  kernel.apply([putSa(held)]);
+  const [soft, hard] = [{ addSeconds: 80n }, { addSeconds: 100n, bytes: 9n }];
+  const other = sa(1, { soft, hard, reqid: 99, counters: sampleCounters() });
+  const results = kernel.limit([other, sa(1, { soft, hard, mark: mark(7) }), sa(3, { soft, hard })]);
+  assertEquals(reasons(results), ["", "the kernel finds another SA in its place", ""]);
+  assertEquals(dump(kernel), [{ kind: "sa", sa: { ...held, soft, hard } }]);
+  assertEquals(kernel.readEvents(10), []);
+  fake.loseAnswers = 1;
+  assertThrows(() => kernel.limit([other]), KernelReplyError, "lost");
+});
+
 Deno.test("XfrmKernel has the kernel tell of counters, of others' SAs too", () => {
   const { fake, kernel } = start();
   fake.disturb(xfrm.XFRM_MSG_NEWSA, bodyOf(sa(1)));
