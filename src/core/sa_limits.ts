@@ -122,10 +122,13 @@ export class SaLimits {
     for (const key of this.#unread.keys().take(READ_AT_ONCE).toArray()) {
       this.#unread.delete(key);
       const entry = this.mirror.get(key);
-      const record = entry && recordOf(entry, nowMs);
-      if (record?.kind !== "sa" || slaveRecord(record) === record) continue;
+      const item = this.inventory.get(key);
+      if (entry === undefined || item === undefined) continue;
+      const record = recordOf(entry, nowMs);
+      const isAlike = equalBytes(item.content, entry.content);
+      if (record.kind !== "sa" || isAlike && (this.#isMaster || slaveRecord(record) === record)) continue;
       const { soft, hard } = record.sa;
-      this.#due.push({ key, endMs: Math.min(limitEndMs(soft, entry!), limitEndMs(hard, entry!)) });
+      this.#due.push({ key, endMs: Math.min(limitEndMs(soft, entry), limitEndMs(hard, entry)) });
     }
     if (this.#unread.size > 0) return;
     this.#due.sort((a, b) => b.endMs - a.endMs || 0); // two that never end give NaN
