@@ -123,6 +123,14 @@ export class Membership {
     return best?.peer ?? latestEpochless;
   }
 
+  /** While this node is master: a peer that is master in a later epoch, so that the address here may be a stale one. */
+  get laterMaster(): string | undefined {
+    if (!this.acting) return undefined;
+    return this.#members.entries().find(([, { slaveOnly, epochless, state }]) =>
+      !slaveOnly && !epochless && state?.role === "MASTER" && state.epoch > this.epoch
+    )?.[0];
+  }
+
   /** Whether this peer's data is never taken. */
   isSlaveOnly(peer: string): boolean {
     return this.#members.get(peer)?.slaveOnly === true;

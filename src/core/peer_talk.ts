@@ -213,7 +213,7 @@ export class PeerTalk {
 
   #hear(peer: string, state: Message & { type: "state" }, nowMs: number): void {
     const { membership, effects } = this.parts;
-    const doubles = membership.twoMasters;
+    const { twoMasters: doubles, laterMaster } = membership;
     const isChanged = membership.hear(peer, state);
     if (membership.acting && (isChanged || state.role === "MASTER")) this.#noteRival(peer);
     if (isChanged && membership.acting) this.raised(`${peer} knew epoch ${state.greatestEpoch}`, nowMs);
@@ -221,6 +221,11 @@ export class PeerTalk {
     if (state.role !== "MASTER") this.#askRival(peer);
     if (membership.twoMasters > doubles) {
       effects.log("error", `two masters: ${peer} says MASTER in epoch ${state.epoch}`);
+    }
+    if (membership.laterMaster === peer && laterMaster !== peer) {
+      const text =
+        `stale address? ${peer} is master in epoch ${state.epoch}, and this node in ${membership.epoch}`;
+      effects.log("state", `${text}: it may hold an address that has moved`);
     }
     if (state.role === "MASTER") this.#forget(peer);
     this.refollow(nowMs);

@@ -56,7 +56,10 @@ export class SaLimits {
     readonly canSet: boolean,
   ) {}
 
-  /** This node is master from now on, or is no more: all that its kernel holds is to get other limits. */
+  /**
+   * This node is master from now on, and all that its kernel holds is to get its true limits; or it is no more, and what
+   * is to get a slave's is added when it is looked at.
+   */
   changeRole(isMaster: boolean): void {
     this.#unread.clear();
     this.#due = [];
@@ -64,6 +67,7 @@ export class SaLimits {
     this.#nextMs = undefined;
     this.#isMaster = isMaster;
     this.#count = 0;
+    if (!isMaster) return;
     for (const item of this.inventory.values()) this.add(item);
   }
 

@@ -16,7 +16,7 @@ export interface Informants {
 /** The status as of now. Looks at every record once. */
 export function statusOf({ node, kernel, peers }: Informants, nowMs: number): StatusView {
   const { membership, demotion, handover, mirror, inventory, roleSince } = node;
-  const { role, acting, epoch, greatestEpoch, followed, twoMasters } = membership;
+  const { role, acting, epoch, greatestEpoch, followed, twoMasters, laterMaster } = membership;
   const { synced, waiting, stale } = node.outlook(nowMs);
   const items = [...inventory.values()];
   const entries = [...mirror.values()];
@@ -47,6 +47,7 @@ export function statusOf({ node, kernel, peers }: Informants, nowMs: number): St
       ? undefined
       : Math.floor(inherited.firstEndsInMs / 1000),
     twoMasters,
+    laterMaster,
     staleLeases: role !== "MASTER" && stale ? mirrored.sas : 0,
     loss: role === "MASTER" ? undefined : loss,
     peers: membership.peerNames.map((name) =>

@@ -24,6 +24,9 @@ export function printStatus(view: StatusView, paint: Paint): string[] {
     ...view.handover === "none" ? [] : field("handover", view.handover),
     ...inheritedOf(view),
     ...view.twoMasters === 0 ? [] : field("two masters", `seen ${count(view.twoMasters, "time")}`),
+    ...view.laterMaster === undefined
+      ? []
+      : field("address", `stale address? ${view.laterMaster} is master in a later epoch`),
     ...view.loss === undefined ? [] : lossOf(view.loss, "this gateway", view.staleLeases, paint),
     ...view.peers.flatMap((peer) => ["", ...printPeer(peer, paint)]),
   ];

@@ -90,6 +90,8 @@ export interface StatusView {
   readonly inheritedFirstEndsSeconds?: number | undefined;
   /** How often another master was seen beside this one. */
   readonly twoMasters: number;
+  /** While this node is master: one that is master in a later epoch. The address here may be stale. */
+  readonly laterMaster?: string | undefined;
   /** SAs whose sequence numbers a takeover would have to move on first: they are lost on no one, but take time. */
   readonly staleLeases: number;
   /** If this node, which is slave, took over now. */

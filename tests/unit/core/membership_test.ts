@@ -146,6 +146,16 @@ Deno.test("Membership.hear() counts two masters once, and raises when one steps 
   assertEquals(membership.epoch, 6);
 });
 
+Deno.test("Membership.laterMaster is a master of a later epoch, as long as both are", () => {
+  const membership = master();
+  membership.hear("A", stateOf("MASTER", 1, { master: A, following: true }));
+  assertEquals(membership.laterMaster, undefined);
+  membership.hear("A", stateOf("MASTER", 2, { master: A, following: true }));
+  assertEquals(membership.laterMaster, "A");
+  membership.setRole("SLAVE", 0);
+  assertEquals(membership.laterMaster, undefined);
+});
+
 Deno.test("Membership.hear() never starts a race between two masters that share a slave", () => {
   const nodes = [
     new Membership(nodeId(A), []),

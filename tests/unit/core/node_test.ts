@@ -294,6 +294,18 @@ Deno.test("Node.receive() tells a peer nothing more that is master too, and logs
   assertEquals(host.logs.filter((line) => line.startsWith("two masters")).length, 1);
 });
 
+Deno.test("Node.receive() of a later master's STATE says once that the address may be stale", () => {
+  const host = master();
+  const { epoch } = host.node.membership;
+  for (let i = 0; i < 2; i++) hear(host, stateOf("MASTER", epoch + 1, { master: PEER, following: true }));
+  host.perform();
+  assertEquals(host.logs.filter((text) => text.startsWith("stale address?")), [
+    `stale address? p is master in epoch ${
+      epoch + 1
+    }, and this node in ${epoch}: it may hold an address that has moved`,
+  ]);
+});
+
 Deno.test("Node.receive() logs and counts what a peer refuses", () => {
   const host = master([sa(1)]);
   const identity = encodeIdentity(identityOf(sa(1)));
@@ -359,7 +371,7 @@ Deno.test("Node.setRole() to SLAVE: what the next master has too gets a slave's 
   hear(host, stateOf("MASTER", 5, { master: PEER, following: true }));
   const { size: count, digest } = host.node.mirror;
   hear(host, { type: "catch-up", change: 1, epoch: 5 }, { type: "snapshot-end", change: 2, count, digest });
-  host.turn();
+  for (let i = 0; i < 2; i++) host.turn(); // what has to get limits is looked at, and gets them
   const [record] = host.kernel.records();
   const { soft, hard } = record?.kind === "sa" ? record.sa : {};
   assertEquals([soft, hard?.addSeconds], [{}, 160n]);

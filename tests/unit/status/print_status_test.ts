@@ -54,6 +54,11 @@ for (const [what, view, text] of [["master", MASTER, MASTER_TEXT], ["slave", SLA
   });
 }
 
+Deno.test("printStatus() asks whether the address is stale beside a later master", () => {
+  const lines = printStatus({ ...MASTER, laterMaster: "192.0.2.2" }, PLAIN);
+  assert(lines.includes("address     stale address? 192.0.2.2 is master in a later epoch"));
+});
+
 Deno.test("printStatus() says of a starting master and of a lonely slave what they are", () => {
   const starting = printStatus({ ...MASTER, acting: false, peers: [] }, PLAIN);
   assertEquals(starting[0], "role        MASTER (starting) for 3 min 20 s: 203.0.113.1 is on eth0");
