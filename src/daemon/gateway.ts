@@ -147,6 +147,7 @@ export class Gateway {
     const { node, peers, clock, repeats, troubles, monitor } = this.options;
     this.options.reload?.tick();
     this.#track(ready);
+    this.#setGuard(); // lifted at once at a takeover, when no SA has to be moved on before
     this.#readKernel();
     peers.ready(ready);
     this.#continueDump();
