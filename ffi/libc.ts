@@ -140,6 +140,14 @@ const SYMBOLS = {
   },
   // int ioctl(int fd, unsigned long request, void *argument);
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32", optional: true },
+  // int chroot(const char *path);
+  chroot: { parameters: ["buffer"], result: "i32", optional: true },
+  // int chdir(const char *path);
+  chdir: { parameters: ["buffer"], result: "i32", optional: true },
+  // int unveil(const char *path, const char *permissions);
+  unveil: { parameters: ["buffer", "buffer"], result: "i32", optional: true },
+  // int pledge(const char *promises, const char *execpromises);
+  pledge: { parameters: ["buffer", "buffer"], result: "i32", optional: true },
   // int sendsyslog(const char *message, size_t n, int flags);
   sendsyslog: { parameters: ["buffer", "usize", "i32"], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -152,6 +160,10 @@ const OF_SYSTEM: Readonly<Record<string, readonly System[]>> = {
   fstat: ["openbsd"],
   sysctl: ["openbsd", "freebsd"],
   ioctl: ["openbsd"],
+  chroot: ["openbsd"],
+  chdir: ["openbsd"],
+  unveil: ["openbsd"],
+  pledge: ["openbsd"],
   sendsyslog: ["openbsd"],
 };
 

@@ -3,7 +3,7 @@
  * one of 32 threads that the runtime shares with file reads and name resolution, so there must be only one.
  */
 
-import type { Interest, Poller, Readiness } from "../src/ports.ts";
+import type { Fd, Interest, Poller, Readiness } from "../src/ports.ts";
 import type { Constants } from "./constants.ts";
 import { openPipe, type OwnedFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
@@ -141,6 +141,13 @@ export class FfiPoller implements Poller {
   #ready(interests: readonly Interest[]): Readiness[] {
     return interests.flatMap((interest, i) => this.#set.readiness(i + 1, interest) ?? []);
   }
+}
+
+/** Holds up the whole program until a descriptor is readable. @returns false when it is not within this time. */
+export function waitReadable(libc: Libc, fd: Fd, limitMs: number): boolean {
+  const set = new PollSet(libc.constants);
+  set.put(0, { fd, read: true, write: false });
+  return libc.c.poll(set.buffer, 1n, pollTimeout(limitMs)) > 0;
 }
 
 /** Milliseconds for poll(2): rounded up, so that a timer is never polled for before its time; -1 for ever. */

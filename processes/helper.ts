@@ -31,6 +31,7 @@ import { forbidCoreDumps, forbidTracing } from "../ffi/process.ts";
 import { FfiStream } from "../ffi/stream.ts";
 import { readToTell } from "./config.ts";
 import { controlPath } from "./control.ts";
+import { look } from "./look.ts";
 import { faultOf, isExpected } from "./errors.ts";
 
 /** First argument of the helper. The descriptor, the owner of the guard's rules and the configuration's path follow. */
@@ -77,7 +78,10 @@ async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Me
   const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
   const read = () => Promise.resolve(readToTell(libc, file).reading);
   const vici = new ViciRelay({ doors, path: viciPath(config), tell: (answer) => lines.send(answer) });
-  const isOrderly = await new HelperServer({ lines, poller, clock, log, ike, demoter, vici, read }).run();
+  const isOrderly = await new HelperServer({
+    ...{ lines, poller, clock, log, ike, demoter, vici, read },
+    look: (at) => look(libc, config, at),
+  }).run();
   try {
     demoter?.leave();
   } finally {

@@ -2,6 +2,7 @@
 
 import type { Config } from "../src/config/config.ts";
 import { RuleGuard } from "../src/daemon/guard.ts";
+import type { Sight } from "../src/daemon/helper_messages.ts";
 import { MemoryKernel } from "../src/daemon/memory_kernel.ts";
 import { PfkeyKernel } from "../src/daemon/pfkey_kernel.ts";
 import { ResolveError } from "../src/daemon/resolve_config.ts";
@@ -11,22 +12,36 @@ import { HOST_ORDER } from "../src/layout/byte_order.ts";
 import type { Log } from "../src/log/verbosity.ts";
 import { linuxDialect } from "../src/pfkey/linux.ts";
 import { openbsdDialect } from "../src/pfkey/openbsd.ts";
+import { SPD_DUMP_NAME } from "../src/pfkey/openbsd_constants.ts";
 import type { Clock, KernelIpsec } from "../src/ports.ts";
 import { interfaceIndex, interfaceName } from "../ffi/interfaces.ts";
 import { openKeySocket } from "../ffi/key_socket.ts";
 import type { Libc } from "../ffi/libc.ts";
 import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../ffi/netlink.ts";
-import { readSysctl } from "../ffi/sysctl.ts";
 
 const PFKEY_WARNING =
   "kernel pfkey: PF_KEY cannot carry AEAD, ESN, counters and more, and Linux is to lose it " +
   "in 2027; use kernel xfrm where it works";
 
+/** Asks the helper for what only root can see. @throws {SyscallError} */
+export type Look = (at: Sight) => Uint8Array;
+
+/** What an opened kernel uses. */
+export interface KernelMeans {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly look: Look;
+}
+
 /** @throws {SyscallError} when the kernel has no such thing, or this process has not the right. */
-export function openKernel(libc: Libc, config: Config, clock: Clock, log: Log): KernelIpsec {
+export function openKernel(
+  libc: Libc,
+  config: Config,
+  { clock, log, look }: KernelMeans,
+): KernelIpsec {
   const { kernel } = config;
   if (kernel === "memory" || kernel === "memory openbsd") return new MemoryKernel(clock);
-  if (libc.system === "openbsd") return openOpenbsdKernel(libc, config, clock);
+  if (libc.system === "openbsd") return openOpenbsdKernel(libc, config, clock, look);
   if (kernel === "pfkey") return openPfkeyKernel(libc, config, clock, log);
   try {
     return openXfrmKernel(libc, clock);
@@ -48,11 +63,11 @@ function openPfkeyKernel(libc: Libc, { pfkey }: Config, clock: Clock, log: Log):
 }
 
 /** Not yet run on OpenBSD. */
-function openOpenbsdKernel(libc: Libc, { kernel }: Config, clock: Clock): PfkeyKernel {
+function openOpenbsdKernel(libc: Libc, { kernel }: Config, clock: Clock, look: Look): PfkeyKernel {
   if (kernel === "xfrm") throw new ResolveError("kernel xfrm: only on Linux");
   return new PfkeyKernel({
     open: (receiveBufferBytes) => openKeySocket(libc, { receiveBufferBytes }),
-    sysctl: (name) => readSysctl(libc, name),
+    sysctl: (name) => look(name === SPD_DUMP_NAME ? "spd" : "sadb"),
     clock,
     pid: Deno.pid, // the kernel refuses messages that state another one
   }, openbsdDialect());

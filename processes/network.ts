@@ -4,31 +4,36 @@ import { parseArguments } from "../src/config/arguments.ts";
 import { makeGateway } from "../src/daemon/daemon.ts";
 import type { Gateway } from "../src/daemon/gateway.ts";
 import { HelperClient, type ReadConfig } from "../src/daemon/helper_client.ts";
-import { MOST_ANSWER_BYTES } from "../src/daemon/helper_messages.ts";
+import { MOST_ANSWER_BYTES, type Sight } from "../src/daemon/helper_messages.ts";
 import { LineStream } from "../src/daemon/line_stream.ts";
 import { Listeners } from "../src/daemon/listeners.ts";
 import type { Configuration } from "../src/daemon/reload.ts";
-import { resolveConfig } from "../src/daemon/resolve_config.ts";
+import { resolveConfig, ResolveError } from "../src/daemon/resolve_config.ts";
 import { JournalHandler } from "../src/log/journal_handler.ts";
 import { StderrHandler } from "../src/log/stderr_handler.ts";
 import { SyslogHandler } from "../src/log/syslog_handler.ts";
 import { openLog } from "../src/log/verbosity.ts";
 import type { Fd } from "../src/ports.ts";
 import { SystemClock, SystemRandom } from "../ffi/clock.ts";
+import { confine } from "../ffi/confine.ts";
 import { adoptFd, reportReady } from "../ffi/daemonise.ts";
 import { listInterfaceAddresses } from "../ffi/interfaces.ts";
 import { type Libc, openLibc } from "../ffi/libc.ts";
 import { FfiLocalListener } from "../ffi/local_listener.ts";
-import { FfiPoller } from "../ffi/poll.ts";
+import { FfiPoller, waitReadable } from "../ffi/poll.ts";
 import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../ffi/process.ts";
 import { FfiStream } from "../ffi/stream.ts";
 import { SyslogSocket } from "../ffi/syslog.ts";
 import { FfiTransport } from "../ffi/tcp.ts";
+import { accountOf } from "./account.ts";
 import { faultOf, isExpected } from "./errors.ts";
 import { canDemote } from "./helper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
 import { isJournalStderr, openSupervisor } from "./systemd.ts";
 import { openTracker } from "./tracker.ts";
+
+/** On OpenBSD: connections, names and addresses of interfaces, and a compiler at run time. */
+const PLEDGE = "stdio inet unix route prot_exec";
 
 /** What `sasyncd log verbose` counts as: everything. */
 const VERBOSE = 3;
@@ -85,6 +90,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     lines: new LineStream(new FfiStream(libc, adoptFd(libc, inherited.helper)), MOST_ANSWER_BYTES),
     clock,
     log,
+    waitReadable: (fd, limitMs) => waitReadable(libc, fd, limitMs),
     gone(reason) {
       log.error(reason);
       status = 1;
@@ -92,12 +98,13 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     },
   });
   const { config, resolved } = resolve(libc, await helper.firstConfig(poller));
-  const tracker = openTracker(libc, config);
+  const look = (at: Sight) => helper.look(at);
+  const tracker = openTracker(libc, config, look);
   const transport = new FfiTransport(libc);
   const listening = new Listeners(transport, log);
   const listeners = listening.set(resolved.listening);
   const metrics = config.metrics && transport.listen(config.metrics);
-  const kernel = openKernel(libc, config, clock, log);
+  const kernel = openKernel(libc, config, { clock, log, look });
   const hasGuard = kernel.name !== "memory" && libc.system === "linux";
   const running = gateway = makeGateway(config, resolved, {
     clock,
@@ -108,7 +115,11 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     reload: {
       reread: async () => resolve(libc, await helper.readConfig()),
       listen: (places) => listening.set(places),
-      openTracker: (config) => openTracker(libc, config),
+      openTracker(config) {
+        const isConfined = libc.system === "openbsd" && config.mode === undefined;
+        if (isConfined) throw new ResolveError("interface: on OpenBSD it takes another start of the daemon");
+        return openTracker(libc, config, look);
+      },
     },
     kernel,
     guard: hasGuard ? openGuard(libc, inherited.owner) : { set() {} },
@@ -132,6 +143,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     releaseTerminal(libc);
     reportReady(libc, ready);
   }
+  if (libc.system === "openbsd") confine(libc, accountOf(libc, config), PLEDGE);
   // from here on nothing new is opened by way of the runtime
   for (const name of ["ffi", "read", "run"] as const) Deno.permissions.revokeSync({ name });
   try {

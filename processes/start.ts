@@ -7,16 +7,16 @@ import { parseArguments } from "../src/config/arguments.ts";
 import { type Config, DEFAULT_PORT } from "../src/config/config.ts";
 import { printConfig } from "../src/config/print.ts";
 import { formatKey } from "../src/config/shared_key.ts";
-import { ResolveError } from "../src/daemon/resolve_config.ts";
 import { LINUX } from "../ffi/constants.ts";
 import { adoptFd, spawnDetached, spawnHelper } from "../ffi/daemonise.ts";
 import { executeSelf } from "../ffi/execute.ts";
 import { openSocketPair } from "../ffi/fd.ts";
-import { type Account, effectiveUserId, findAccount } from "../ffi/identity.ts";
+import { effectiveUserId } from "../ffi/identity.ts";
 import { type Libc, openLibc } from "../ffi/libc.ts";
 import { FfiLocalListener } from "../ffi/local_listener.ts";
 import { dropPrivileges } from "../ffi/privileges.ts";
 import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../ffi/process.ts";
+import { accountOf } from "./account.ts";
 import { readConfig } from "./config.ts";
 import { control, controlPath } from "./control.ts";
 import { HELPER } from "./helper.ts";
@@ -76,17 +76,6 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
   forbidCoreDumps(libc);
   dropPrivileges(libc, account, capabilitiesOf(config));
   return executeSelf(libc, [NETWORK, ...rest], fds.filter((fd) => fd >= 0));
-}
-
-/** @throws {ResolveError} when the system has no such user. */
-function accountOf(libc: Libc, config: Config): Account {
-  const name = config.user ?? (libc.system === "openbsd" ? "_isakmpd" : "_sasyncd");
-  const account = findAccount(libc, name);
-  if (account !== undefined) return account;
-  const remedy =
-    `make it (useradd --system --user-group --no-create-home --shell /usr/sbin/nologin ${name}), ` +
-    `or name another one with "user NAME" in ${config.file}`;
-  throw new ResolveError(`there is no user ${name} to run as: ${remedy}`);
 }
 
 /** What the network process needs of root's rights. */

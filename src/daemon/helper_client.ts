@@ -19,7 +19,7 @@ import type {
   Readiness,
 } from "../ports.ts";
 import type { Address } from "../record/address.ts";
-import type { ConfigReading, HelperAnswer, HelperCommand } from "./helper_messages.ts";
+import type { ConfigReading, HelperAnswer, HelperCommand, Sight } from "./helper_messages.ts";
 import type { LineStream } from "./line_stream.ts";
 import { RelayedVici } from "./relayed_vici.ts";
 import { ResolveError } from "./resolve_config.ts";
@@ -34,6 +34,9 @@ export interface ReadConfig {
 /** The same on all systems. */
 const EPIPE = 32;
 
+/** A part of what is asked for comes within this time. */
+const LOOK_MS = 1000;
+
 /** Somebody who waits for a configuration. */
 interface Reader {
   readonly resolve: (read: ReadConfig) => void;
@@ -44,6 +47,8 @@ export interface HelperClientOptions {
   readonly lines: LineStream;
   readonly clock: Clock;
   readonly log: Log;
+  /** Waits for a descriptor alone. @returns whether it is readable within this time. */
+  readonly waitReadable: (fd: Fd, limitMs: number) => boolean;
   /** Called once when the helper is gone and was not to be. */
   readonly gone: (reason: string) => void;
 }
@@ -52,6 +57,9 @@ export class HelperClient implements IkeCommander {
   readonly #readers: Reader[] = [];
   /** The last conversation with charon. */
   #vici: RelayedVici | undefined;
+  #looks = 0;
+  /** The last answer to a `look`. */
+  #seen: Extract<HelperAnswer, { answer: "seen" | "unseen" }> | undefined;
   #duty: IkeOrder["duty"] | undefined;
   #isLeaving = false;
   #isOver = false;
@@ -88,6 +96,18 @@ export class HelperClient implements IkeCommander {
     return await first;
   }
 
+  /** What only root can see (OpenBSD). Waits for it, at most a second. @throws {SyscallError} */
+  look(at: Sight): Uint8Array {
+    const { lines, waitReadable } = this.options;
+    const id = ++this.#looks;
+    this.#send({ command: "look", id, at });
+    while (this.#seen?.id !== id && waitReadable(lines.interest.fd, LOOK_MS)) this.#read();
+    const seen = this.#seen;
+    if (seen?.id !== id) throw new SyscallError(`ask the helper for ${at}`, "ETIMEDOUT", 0);
+    if (seen.answer === "unseen") throw new SyscallError(seen.call, seen.errno, 0);
+    return Uint8Array.fromHex(seen.bytes);
+  }
+
   give({ duty, epoch }: IkeOrder): void {
     if (duty === this.#duty || duty === "left") return;
     this.#duty = duty;
@@ -99,18 +119,21 @@ export class HelperClient implements IkeCommander {
   }
 
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
+    if (!this.#isOver && ready.has(this.options.lines.interest.fd)) this.#read();
+    return Infinity;
+  }
+
+  #read(): void {
     const { lines, gone } = this.options;
-    if (this.#isOver || !ready.has(lines.interest.fd)) return Infinity;
     lines.flush();
     // the helper is of the same program, and whoever can put words into its mouth is root
     for (const answer of lines.receive() as HelperAnswer[]) this.#hear(answer);
     if (lines.isClosed) this.#isOver = true;
-    if (!this.#isOver) return Infinity;
+    if (!this.#isOver) return;
     for (const { reject } of this.#readers.splice(0)) {
       reject(new SyscallError("ask the helper, which has ended", "EPIPE", EPIPE));
     }
     if (!this.#isLeaving) gone("the helper has ended");
-    return Infinity;
   }
 
   /** Has everything given back that was taken: IKE daemons, demotion, control socket. */
@@ -152,6 +175,10 @@ export class HelperClient implements IkeCommander {
         return;
       case "vici closed":
         if (answer.id === this.#vici?.id) this.#vici.end(answer.reason);
+        return;
+      case "seen":
+      case "unseen":
+        this.#seen = answer;
         return;
       case "left":
         this.#isOver = true;

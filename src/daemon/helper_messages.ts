@@ -16,6 +16,8 @@ export type HelperCommand =
   /** Bytes in hex for charon, in a conversation of that number, see ViciRelay; and its end. */
   | { readonly command: "vici"; readonly id: number; readonly bytes: string }
   | { readonly command: "hang up"; readonly id: number }
+  /** OpenBSD: what only root can see; answered with `seen` of that number. */
+  | { readonly command: "look"; readonly id: number; readonly at: Sight }
   /** The daemon ends: all is given back; answered with `left`. */
   | { readonly command: "leave" };
 
@@ -24,7 +26,13 @@ export type HelperAnswer =
   | { readonly answer: "configuration"; readonly reading: ConfigReading }
   | { readonly answer: "vici"; readonly id: number; readonly bytes: string }
   | { readonly answer: "vici closed"; readonly id: number; readonly reason: string }
+  | { readonly answer: "seen"; readonly id: number; readonly bytes: string }
+  | { readonly answer: "unseen"; readonly id: number; readonly call: string; readonly errno: string }
   | { readonly answer: "left" };
+
+/** The kernel's two tables, as sysctl(3) gives them; and the number (u32) and if_data of the carp(4) interface. */
+export const SIGHTS = ["sadb", "spd", "link"] as const;
+export type Sight = typeof SIGHTS[number];
 
 export type HelperLogLevel = "error" | "notice" | "state" | "detail" | "trace";
 
@@ -39,16 +47,16 @@ export type ConfigReading =
   }
   | { readonly mistakes: readonly Mistake[] };
 
-/** The longest command, and the longest answer: a configuration and a key file of 1 MiB each, in hex. */
+/** The longest command, and the longest answer: the SADB of 50,000 SAs, in hex. */
 export const MOST_COMMAND_BYTES = 16 * 1024;
-export const MOST_ANSWER_BYTES = 5 * 1024 * 1024;
+export const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
 
 const HEX = /^(?:[0-9a-f]{2})*$/;
 
 /** A command, of whoever may have sent it. @throws {DecodeError} */
 export function parseHelperCommand(value: unknown): HelperCommand {
   const fields = typeof value === "object" && value !== null ? { ...value } : {};
-  const { command, demoted, isMaster, duty, epoch, id, bytes }: Record<string, unknown> = fields;
+  const { command, demoted, isMaster, duty, epoch, id, bytes, at }: Record<string, unknown> = fields;
   if (command === "read" || command === "leave") return { command };
   if (command === "demote" && typeof demoted === "boolean" && typeof isMaster === "boolean") {
     return { command, demoted, isMaster };
@@ -59,6 +67,8 @@ export function parseHelperCommand(value: unknown): HelperCommand {
   if (command === "vici" && isCount(id) && typeof bytes === "string" && HEX.test(bytes)) {
     return { command, id, bytes };
   }
+  const sight = SIGHTS.find((one) => one === at);
+  if (command === "look" && isCount(id) && sight !== undefined) return { command, id, at: sight };
   throw new DecodeError("command", "is none that the helper knows");
 }
 

@@ -13,6 +13,7 @@ import {
   type HelperCommand,
   type HelperLogLevel,
   parseHelperCommand,
+  type Sight,
 } from "./helper_messages.ts";
 import type { LineStream } from "./line_stream.ts";
 import type { ViciRelay } from "./vici_relay.ts";
@@ -30,6 +31,8 @@ export interface HelperServerOptions {
   /** undefined: there is nothing to demote. */
   readonly demoter: Demoter | undefined;
   readonly vici: ViciRelay;
+  /** @throws {SyscallError} */
+  readonly look: (at: Sight) => Uint8Array;
   readonly read: () => Promise<ConfigReading>;
 }
 
@@ -84,6 +87,8 @@ export class HelperServer {
         return this.options.vici.send(command.id, Uint8Array.fromHex(command.bytes));
       case "hang up":
         return this.options.vici.hangUp(command.id);
+      case "look":
+        return this.#look(command.id, command.at);
       case "leave":
         [this.#isOver, this.#isOrderly] = [true, true];
     }
@@ -93,6 +98,17 @@ export class HelperServer {
     const reading = await this.options.read();
     this.options.lines.send({ answer: "configuration", reading } satisfies HelperAnswer);
     this.options.poller.wake(); // for what could not be sent at once
+  }
+
+  #look(id: number, at: Sight): void {
+    const { lines, look } = this.options;
+    try {
+      lines.send({ answer: "seen", id, bytes: look(at).toHex() } satisfies HelperAnswer);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      const { call, errno } = error;
+      lines.send({ answer: "unseen", id, call, errno } satisfies HelperAnswer);
+    }
   }
 
   /** The network process repeats it from time to time, so a failure needs no more than a line. */
