@@ -130,7 +130,7 @@ charon {
   load = random nonce kdf hmac sha1 sha2 aes gmp openssl ${kernels} socket-default vici
   install_routes = no
   delete_rekeyed_delay = 1
-  retransmit_tries = 4
+  retransmit_tries = 3
   retransmit_timeout = 1
   filelog {
     stderr {

@@ -93,10 +93,11 @@ test("kill -9 of sasyncd on a slave gives the trap back", async () => {
 });
 
 test("on a slave what charon has begun, and what is not established, is ended", async () => {
-  await lab.cut("p-client");
-  await knock();
-  await charon1.process.waitForLine(/initiating IKE_SA/);
   daemon1 = await Sasyncd.start(lab.gw1, locked("slave"));
+  await daemon1.waitForLog(/strongswan is passive/);
+  await lab.cut("p-client");
+  await charon1.swanctl("--initiate", "--child", "net", "--timeout=-1"); // does not wait
+  await charon1.process.waitForLine(/initiating IKE_SA/);
   await charon1.process.waitForLine(/destroying IKE_SA in state CONNECTING without notification/, 60_000);
   await lab.join("p-client");
   assertEquals(await daemon1.stop(), 0);
