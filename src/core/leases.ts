@@ -123,7 +123,9 @@ export class Leases {
     const now = furthest(entry.counters, possible(progress, flags));
     const { bornMs, usedMs = nowMs } = entry;
     this.mirror.count(key, { ...entry.counters, ...now }, { bornMs, usedMs });
-    const renewed = reported(lease, now, flags, this.settings.place, nowMs);
+    // its first report of an SA is beyond what another master has said: that is a leap, and no rate
+    const base = this.#known.has(key) ? lease : { ...lease, oseq: now.oseq, seq: now.seq };
+    const renewed = reported(base, now, flags, this.settings.place, nowMs);
     this.#known.set(key, { lease: renewed, flags });
     if (inKernel) this.#advance(entry.identity.id, key, { ...now, oseq: renewed.start });
   }

@@ -98,7 +98,7 @@ export class Node {
   /** The tracker says so. */
   setRole(role: Role, reason: string, nowMs: number): void {
     const { membership, effects, master, follower, kernel, inherited } = this.#parts;
-    const { role: before, acting: wasActing } = membership;
+    const before = membership.role;
     if (!membership.setRole(role, nowMs)) return;
     this.roleSince = { reason, atMs: nowMs };
     effects.log("state", `${before} -> ${role}: ${reason}`);
@@ -107,7 +107,7 @@ export class Node {
       takeOver(this.#parts, nowMs);
       this.#talk.tookOver();
     } else if (before === "MASTER") {
-      if (!wasActing) this.#talk.steppedDownUnheard();
+      this.#talk.stepsDown();
       master.retire();
       follower.leases.steppedDown(nowMs);
       follower.limits.changeRole(false);

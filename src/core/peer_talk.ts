@@ -51,8 +51,8 @@ export class PeerTalk {
   readonly #offers = new Offers();
   /** Peers that were master, or knew one, while this node was: they are asked how far that has come. */
   readonly #rivals = new Map<string, Rival>();
-  /** This node was master and may have sent, and stepped down before it could say so. */
-  #isUnheard = false;
+  /** Peers that have not heard how far this node has come as master, as it stepped down before that. */
+  #unheard: ReadonlySet<string> = new Set();
   #followedSession = "";
   readonly #sessions = new Map<string, Session>();
   #sessionCount = 0;
@@ -76,9 +76,10 @@ export class PeerTalk {
     this.#asked.clear();
   }
 
-  /** This node is master no more, and was none that spoke. */
-  steppedDownUnheard(): void {
-    this.#isUnheard = true;
+  /** This node is about to be master no more. */
+  stepsDown(): void {
+    const { membership, master } = this.parts;
+    this.#unheard = new Set(membership.peerNames.filter((peer) => master.outbox(peer)?.isWhole !== true));
   }
 
   /** This node takes over: it follows nobody, and has nothing to offer. */
@@ -263,8 +264,8 @@ export class PeerTalk {
   /** What was negotiated here while two nodes were master would be lost: the one that stays takes what it can. */
   #offer(peer: string, nowMs: number): void {
     this.#offers.set(peer, this.parts.master.takeUnsaid(peer).map((entry) => ({ of: "record", entry })));
-    if (this.#isUnheard) this.#tellCounters(peer);
-    this.#isUnheard = false;
+    if (this.#unheard.has(peer)) this.#tellCounters(peer);
+    this.#unheard = new Set();
     for (const offer of this.#offers.next(peer, nowMs, WINDOW_BYTES)) this.parts.effects.send(peer, offer);
   }
 

@@ -83,7 +83,7 @@ Deno.test("Leases.overtake() adds what may have been sent since, the busiest fir
   assertEquals(leases.overtake(false, 21_000), { stale: 2, ageMs: 20_000 });
   const unknown = 3n * LEAST_MARGIN + 22n * BigInt(LINE_RATE);
   assertEquals(advances(leases), [
-    [2, 5001n + 3n * LEAST_MARGIN + 20n * 5001n, 0n],
+    [2, 5001n + 3n * LEAST_MARGIN + 20n * 5000n, 0n],
     [1, unknown, 0n],
   ]);
 });
