@@ -23,6 +23,7 @@ import { type Inventory, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers, type Master } from "./master.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
+import { NumberEnd } from "./number_end.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 
 /** What an own kernel works on. */
@@ -66,7 +67,11 @@ export class OwnKernel {
   /** What has gone from the kernel of a master without being told; undefined: everything is told. */
   #withheld: Set<string> | undefined;
 
-  constructor(private readonly parts: OwnKernelParts) {}
+  readonly #numberEnd: NumberEnd;
+
+  constructor(private readonly parts: OwnKernelParts) {
+    this.#numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
+  }
 
   /** Asks for a dump, from its beginning when one is under way. */
   beginDump(inDoubt = true): void {
@@ -200,7 +205,8 @@ export class OwnKernel {
   /** As long as nobody is followed the mirror knows what this node used last: the next master may have to be told. */
   #progress(key: string, progress: Progress, nowMs: number): void {
     const { master, follower } = this.parts;
-    if (!this.#isMaster) follower.leases.stood(key, progress.oseq);
+    if (this.#isMaster) this.#numberEnd.see(key, progress, nowMs);
+    else follower.leases.stood(key, progress.oseq);
     if (follower.master === undefined) master.progress(key, progress, nowMs);
   }
 
@@ -262,6 +268,7 @@ export class OwnKernel {
     const key = identity.key;
     this.touched(key);
     const item = inventory.delete(key);
+    this.#numberEnd.forget(key);
     follower.undisplace(key);
     if (!this.#isMaster) {
       if (follower.kernelLost(identity, expired, nowMs)) this.#mend(identity, "deleted");

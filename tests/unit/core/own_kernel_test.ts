@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { KernelEvent } from "../../../src/ports.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
+import { SA_FLAG } from "../../../src/record/sa.ts";
 import { sampleCounters, sampleSelector } from "../../fakes/records.ts";
 import {
   Host,
@@ -419,4 +420,21 @@ Deno.test("Node.kernelEvent() logs unreadable records by their reason, so that t
     text: "cannot synchronise SA esp 0x1: keys are blanked",
     once: "keys are blanked",
   });
+});
+
+Deno.test("Node.kernelEvent() says once that an SA without ESN has few numbers left, and nothing with ESN", () => {
+  const host = master(sa(1), sa(2, { flags: SA_FLAG.ESN }), sa(3));
+  host.kernel.traffic(sa(1).sa, 2n ** 32n - 2n ** 28n - 2n, 0n);
+  for (const { sa: one } of [sa(2), sa(3)]) host.kernel.traffic(one, 2n ** 32n - 100n, 0n);
+  for (let i = 0; i < 3; i++) {
+    host.kernel.traffic(sa(3).sa, 1n, 0n);
+    host.turn();
+  }
+  const said = () => host.logs.filter((text) => /few|only/.test(text));
+  const text =
+    "SA esp 0x00000003 to 198.51.100.1 has only 99 sequence numbers left, and no ESN: it needs a rekey";
+  assertEquals(said(), [text]);
+  host.kernel.traffic(sa(1).sa, 10n, 0n);
+  host.turn();
+  assertEquals(said().length, 2);
 });
