@@ -12,11 +12,16 @@ export async function control(libc: Libc, config: Config, order: ControlOrder): 
   const connect = () => new FfiLocalDoors(libc).connect(controlPath(libc, config));
   const { code, problem } = await runControl(connect, new FfiPoller(libc), order, {
     print: (line) => console.log(line),
-    progress: (text) => console.log(text),
+    progress: Deno.stderr.isTerminal() ? replaceLine : () => {},
     paint: Deno.stdout.isTerminal() && !Deno.noColor ? COLOUR : PLAIN,
   });
   if (problem !== undefined) console.error(`sasyncd: ${problem}`);
   return code;
+}
+
+/** Writes a line over the one before (ECMA-48: to its beginning, and erase it). */
+function replaceLine(text = ""): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
 }
 
 /** Where the daemon of this configuration listens. */

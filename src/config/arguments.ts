@@ -38,6 +38,7 @@ const JSON_OPTION = "--json";
 const USAGE = `usage: sasyncd [-dnv] [-c config-file]
        sasyncd genkey
        sasyncd handover | reload | status | monitor [--json] [-c config-file]
+       sasyncd verify | resync [--json] [-c config-file]
        sasyncd show sa | policy | peers [--json] [-c config-file]
        sasyncd log verbose | brief [--json] [-c config-file]
 `;

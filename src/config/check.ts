@@ -8,9 +8,9 @@ import { ConfigError, type Mistake } from "../errors.ts";
 import {
   choiceProblem,
   commandProblem,
-  demotePathProblem,
   demoteWeightProblem,
   familyProblem,
+  filePathProblem,
   hostProblem,
   nameProblem,
   portProblem,
@@ -108,6 +108,7 @@ function makeConfig(file: string, context: Context): Config {
     exclude: checkPrefixes(context, "exclude"),
     demoteFile: checkDemote(context),
     metrics: checkMetrics(context),
+    checkFiles: checkCheckFiles(context),
   };
   if (mode.mode === undefined && settingsOf(context, "interface").length === 0) {
     context.report(0, "interface is missing (only mode master or mode slave goes without)");
@@ -156,8 +157,15 @@ function checkDemote(context: Context): DemoteFile | undefined {
   const setting = single(context, "demote");
   if (setting === undefined) return undefined;
   const { line, path, weight } = setting;
-  accept(context, line, "demote", demotePathProblem(path), demoteWeightProblem(weight));
+  accept(context, line, "demote", filePathProblem(path), demoteWeightProblem(weight));
   return { path, weight: weight === undefined ? DEFAULT_DEMOTE_WEIGHT : Number(weight) };
+}
+
+function checkCheckFiles(context: Context): readonly string[] {
+  return settingsOf(context, "check file").map(({ line, value }) => {
+    accept(context, line, "check file", filePathProblem(value));
+    return value;
+  });
 }
 
 function checkMetrics(context: Context): MetricsAddress | undefined {

@@ -111,7 +111,7 @@ export function virtualAddressProblem(word: string | undefined): string | undefi
 }
 
 /** An absolute path (the daemon has no folder that it works in) that is one word without control characters. */
-export function demotePathProblem(word: string): string | undefined {
+export function filePathProblem(word: string): string | undefined {
   return /^\/[^\s#\p{Cc}]*[^\s#/\p{Cc}]$/u.test(word)
     ? undefined
     : `the file must have an absolute path, not ${quoteWord(word)}`;

@@ -7,6 +7,8 @@ const COMMANDS = {
   status: [],
   show: ["sa", "policy", "peers"],
   monitor: [],
+  verify: [],
+  resync: [],
   log: ["verbose", "brief"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

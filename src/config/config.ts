@@ -117,4 +117,6 @@ export interface Config {
   readonly demoteFile: DemoteFile | undefined;
   /** undefined: nowhere. */
   readonly metrics: MetricsAddress | undefined;
+  /** Files that `sasyncd verify` compares between the gateways, by their paths. */
+  readonly checkFiles: readonly string[];
 }

@@ -32,6 +32,7 @@ export function printConfig(config: Config): string {
     ...config.exclude.map((prefix) => `exclude ${formatPrefix(prefix)}`),
     ...printDemote(config),
     ...printMetrics(config),
+    ...config.checkFiles.map((path) => `check file ${path}`),
   ];
   return lines.join("\n") + "\n";
 }

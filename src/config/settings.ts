@@ -22,7 +22,8 @@ export type WordKind =
   | "shared"
   | "exclude"
   | "control socket"
-  | "user";
+  | "user"
+  | "check file";
 
 type Statement =
   | { [K in WordKind]: { readonly kind: K; readonly value: string } }[WordKind]

@@ -31,6 +31,7 @@ export const STATEMENTS: Readonly<Record<string, StatementRule>> = {
   pfkey: { options: ["assume-truncation", "assume-no-esn"], parse: parsePfkey },
   shared: named("shared", "an address"),
   exclude: named("exclude", "an address"),
+  check: { options: ["file"], parse: parseCheck },
   metrics: { options: ["listen", "port"], parse: parseMetrics },
   user: named("user", "the name of the user"),
   demote: { options: ["file", "weight"], parse: parseDemote },
@@ -65,6 +66,11 @@ function parseDemote(cursor: Cursor, line: number): Setting {
   const path = cursor.operand("the path of the file");
   const weight = cursor.option("weight") === undefined ? undefined : cursor.operand("the weight");
   return { kind: "demote", line, path, weight };
+}
+
+function parseCheck(cursor: Cursor, line: number): Setting {
+  if (cursor.option("file") === undefined) throw new StatementError('"file" is missing');
+  return { kind: "check file", line, value: cursor.operand("the path of the file") };
 }
 
 function parseMetrics(cursor: Cursor, line: number): Setting {

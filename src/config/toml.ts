@@ -66,6 +66,7 @@ class TomlReader implements ParsedSettings {
       shared: (value, path) => this.#list(value, path, this.#word("shared")),
       exclude: (value, path) => this.#list(value, path, this.#word("exclude")),
       demote: (value, path) => this.#demote(value, path),
+      check_files: (value, path) => this.#list(value, path, this.#word("check file")),
       metrics: (value, path) => this.#metrics(value, path),
     });
   }

@@ -6,8 +6,10 @@ import type { ByteStream, Poller } from "../ports.ts";
 import { type MonitorEvent, printEvent } from "../status/event.ts";
 import { printPolicy, printSa } from "../status/print_records.ts";
 import { printPeers, printStatus } from "../status/print_status.ts";
+import { printVerify } from "../status/print_verify.ts";
 import type { PolicyView, SaView } from "../status/record_view.ts";
 import type { Paint } from "../status/text.ts";
+import { EXIT_CODES, type VerifyView } from "../status/verify_view.ts";
 import type { PeerView, StatusView } from "../status/view.ts";
 import { ask, type JsonObject, PATIENCE_MS } from "./control_client.ts";
 
@@ -15,8 +17,8 @@ import { ask, type JsonObject, PATIENCE_MS } from "./control_client.ts";
 export interface Screen {
   /** A line of what was asked for. */
   print(line: string): void;
-  /** How it goes; a line that the next one may replace. */
-  progress(text: string): void;
+  /** How it goes: a line that the next one replaces; undefined: it is of no use any more. */
+  progress(text: string | undefined): void;
   readonly paint: Paint;
 }
 
@@ -47,18 +49,29 @@ export async function runControl(
 ): Promise<ControlOutcome> {
   const printer = json ? printJson(command, screen) : PRINTERS[command](screen);
   const patienceMs = command === "monitor" ? -1 : PATIENCE_MS;
-  const say = json ? () => {} : (text: string) => screen.progress(text);
+  const say = json ? () => {} : command === "handover" ? screen.print : screen.progress;
+  let code: ControlOutcome["code"] = 0;
+  const take = (data: JsonObject) => {
+    screen.progress(undefined);
+    code = codeOf(data);
+    printer.take(data);
+  };
   try {
     const stream = connect();
-    const problem = await ask({ stream, poller, command, patienceMs, say, take: printer.take });
+    const problem = await ask({ stream, poller, command, patienceMs, say, take });
     if (problem !== undefined) return { code: 1, problem: `${command}: ${problem}` };
     printer.end?.();
-    return { code: 0 };
+    return { code };
   } catch (error) {
     if (error instanceof PeerError) return { code: 2, problem: `${command}: ${error.message}` };
     if (!(error instanceof SyscallError)) throw error;
     return { code: 2, problem: `${command}: no daemon answers: ${error.message}` };
   }
+}
+
+/** What was found decides, where it says what it comes to. */
+function codeOf({ result }: JsonObject): ControlOutcome["code"] {
+  return result === "different" || result === "unknown" ? EXIT_CODES[result] : 0;
 }
 
 /** Commands whose answer is that they are done. */
@@ -81,8 +94,14 @@ const PRINTERS: Readonly<Record<ControlCommand, (screen: Screen) => Printer>> = 
       end: () => printPeers(peers).forEach((line) => screen.print(line)),
     };
   },
+  "verify": printFound,
+  "resync": printFound,
   "monitor": (screen) => printEach(screen, (data) => printNow(data as unknown as MonitorEvent)),
 };
+
+function printFound(screen: Screen): Printer {
+  return printEach(screen, (data) => printVerify(data as unknown as VerifyView, screen.paint));
+}
 
 /** An event behind the time of day. */
 function printNow(event: MonitorEvent): string[] {

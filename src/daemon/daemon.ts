@@ -37,9 +37,11 @@ import { Monitor } from "./monitor.ts";
 import { openClassic } from "./open_classic.ts";
 import { Peers } from "./peers.ts";
 import { Preference } from "./preference.ts";
+import { Premises, type PremisesPorts } from "./premises.ts";
 import { type Configuration, Reload, type ReloadPorts } from "./reload.ts";
 import type { Resolved } from "./resolve_config.ts";
 import { RoleWatch } from "./role_watch.ts";
+import { verifyCommands } from "./verify_command.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { logCommands, showCommands } from "./show_commands.ts";
 import { statusOf } from "./status_view.ts";
@@ -69,6 +71,8 @@ export interface DaemonPorts {
   readonly control?: LocalListener;
   /** Where figures are asked for; undefined: nowhere. */
   readonly metrics?: Listener;
+  /** What else a takeover needs; undefined: it is not compared. */
+  readonly premises?: PremisesPorts;
   /** Tells the service manager; undefined: there is none that wants to know. */
   readonly supervisor?: Supervisor;
   readonly log: Log;
@@ -124,8 +128,18 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
       },
       down: (peer) => node.peerDown(peer, clock.bootMs()),
       heard: (peer, nowMs) => node.heard(peer, nowMs),
-      message: (peer, message) => node.receive(peer, message, clock.bootMs()),
+      message(peer, message) {
+        if (premises?.hear(peer, message, clock.bootMs()) !== true) {
+          node.receive(peer, message, clock.bootMs());
+        }
+      },
     },
+  });
+  const premises = ports.premises && new Premises({
+    node,
+    ports: ports.premises,
+    send: (peer, messages) => native.send(peer, messages),
+    wake: () => poller.wake(),
   });
   const roles = new RoleWatch({ tracker, node, clock });
   roles.look();
@@ -157,6 +171,7 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
     handover,
     ...showCommands(informants),
     ...logCommands(ports.adjustLog ?? (() => {})),
+    ...verifyCommands({ node, premises }),
     monitor: () => monitor.listen(),
   };
   if (reload !== undefined) commands.reload = reload.command();

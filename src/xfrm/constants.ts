@@ -21,6 +21,7 @@ export const XFRM_MESSAGES = {
   XFRM_MSG_REPORT: 0x20,
   XFRM_MSG_MIGRATE: 0x21,
   XFRM_MSG_MAPPING: 0x26,
+  XFRM_MSG_GETDEFAULT: 0x28,
 } as const;
 
 export const {
@@ -39,6 +40,7 @@ export const {
   XFRM_MSG_NEWAE,
   XFRM_MSG_GETAE,
   XFRM_MSG_MIGRATE,
+  XFRM_MSG_GETDEFAULT,
 } = XFRM_MESSAGES;
 
 /** The C name of a message type, or `unknown(42)`. */

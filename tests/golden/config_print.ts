@@ -20,6 +20,7 @@ shared 198.51.100.0/24 shared 2001:db8::/32
 exclude 198.51.100.7
 demote file /run/sasyncd.demote
 metrics listen on ::1
+check file /etc/ipsec.conf check file /etc/swanctl/swanctl.conf
 `;
 
 export const FULL_OUTPUT = `# "/etc/sasyncd.conf"
@@ -45,6 +46,8 @@ shared 2001:db8::/32
 exclude 198.51.100.7/32
 demote file /run/sasyncd.demote weight 100
 metrics listen on ::1 port 9752
+check file /etc/ipsec.conf
+check file /etc/swanctl/swanctl.conf
 `;
 
 export const SMALL_INPUT = "mode slave sharedkey 0x000102030405060708090a0b0c0d0e0f";

@@ -189,6 +189,8 @@ MESSAGES = {
         CRITICAL | 18, u8(1), u8(7), u16(64), u16(2), u16(1), u16(65), u16(1), u32(2**32 - 1)),
     "catchUp": message(CRITICAL | 19, u64(1), u64(5)),
     "counted": message(20, u64(9)),
+    "askPremises": message(21),
+    "premises": message(22, u16(2), block(b"file /a: none"), block(b""), u8(1)),
 }
 
 

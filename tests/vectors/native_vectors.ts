@@ -27,6 +27,8 @@ export const MESSAGE_VECTORS = {
   wantRecords: "80120010010700400002000100410001ffffffff",
   catchUp: "8013001000000000000000010000000000000005",
   counted: "001400080000000000000009",
+  askPremises: "00150000",
+  premises: "001600140002000d66696c65202f613a206e6f6e65000001",
 } as const;
 
 /** Keys made of the bytes 0 to 23, and of the stretched ASCII key `correct horse battery staple`. */

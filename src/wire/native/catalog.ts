@@ -55,6 +55,9 @@ export const MAX_WANTED = 64;
 export const MAX_BUCKETS = 4096;
 /** Most bytes of all lists of one BUCKETS or WANT RECORDS, at 4 for each bucket and each record. */
 export const MAX_LISTS_BYTES = 0xe000;
+/** Most lines in one PREMISES, and the longest. */
+export const MAX_LINES = 64;
+const MAX_LINE_BYTES = 0x200;
 /** Most addresses in HELLO. */
 export const MAX_ADDRESSES = 256;
 
@@ -154,6 +157,8 @@ export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
   "want-records": critical(18, { purpose, bits: byte, first: short, count: short, lists }),
   "catch-up": critical(19, { change: counter, epoch: counter }),
   counted: advisory(20, { serial: counter }),
+  "ask-premises": advisory(21, {}),
+  premises: advisory(22, { lines: list(text(MAX_LINE_BYTES), MAX_LINES), last: flag }),
 };
 
 const byNumber = new Map(

@@ -180,6 +180,19 @@ export interface Bye {
   readonly reason: string;
 }
 
+/** Asks for PREMISES. */
+export interface AskPremises {
+  readonly type: "ask-premises";
+}
+
+/** What a takeover needs beside SAs and policies, one fact a line, in as many messages as it takes. */
+export interface Premises {
+  readonly type: "premises";
+  readonly lines: readonly string[];
+  /** No more follow. */
+  readonly last: boolean;
+}
+
 export type Message =
   | Hello
   | State
@@ -199,7 +212,9 @@ export type Message =
   | Refused
   | Ping
   | Pong
-  | Bye;
+  | Bye
+  | AskPremises
+  | Premises;
 
 /** Messages that carry data and are acknowledged by number. */
 export type Change = SnapshotBegin | CatchUp | SnapshotEnd | Put | Delete | Flush;

@@ -49,6 +49,7 @@ const DEFAULTS: Config = {
   exclude: [],
   demoteFile: undefined,
   metrics: undefined,
+  checkFiles: [],
 };
 
 /** Each text is added to a minimal file, and changes this of its Config. */
@@ -121,6 +122,7 @@ const GOOD: readonly (readonly [text: string, change: Partial<Config>])[] = [
   ['control exec " /a b " peer c', { control: { daemon: "exec", command: ["/a", "b"] }, peers: [peer("c")] }],
   ["kernel memory", { kernel: "memory" }],
   ["sharedkey weak", { allowWeakKey: true }],
+  ["check file /a check file /b", { checkFiles: ["/a", "/b"] }],
   ["metrics listen on 127.0.0.1", { metrics: { address: Uint8Array.of(127, 0, 0, 1), port: 9752 } }],
   ["metrics listen on 0.0.0.0 port 80", { metrics: { address: new Uint8Array(4), port: 80 } }],
   ["demote file /run/d", { demoteFile: { path: "/run/d", weight: 100 } }],
@@ -188,6 +190,9 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ["interface", "3: interface: the name of the interface is missing"],
   ["interface eth1", "3: interface: given twice (first on line 1)"],
   ["interface eth1 address", "3: interface: the address is missing"],
+  ["check", '3: check: "file" is missing'],
+  ["check file", "3: check: the path of the file is missing"],
+  ["check file ipsec.conf", '3: check file: the file must have an absolute path, not "ipsec.conf"'],
   ["metrics", '3: metrics: "listen" is missing'],
   ["metrics listen", '3: metrics: "on" is missing'],
   ["metrics listen on", "3: metrics: an address is missing"],

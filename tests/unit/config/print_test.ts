@@ -79,6 +79,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   }),
   shared: fc.array(prefix),
   exclude: fc.array(prefix),
+  checkFiles: fc.array(fc.constantFrom("/etc/a", "/etc/b.conf")),
   metrics: fc.option(
     fc.record({
       address: fc.uint8Array({ minLength: 4, maxLength: 4 }),

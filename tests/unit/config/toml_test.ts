@@ -23,6 +23,7 @@ exclude = [
 ]
 demote = { file = "/run/sasyncd.demote" }
 metrics = "::1"
+check_files = ["/etc/ipsec.conf", "/etc/swanctl/swanctl.conf"]
 
 [[peer]]
 address = "192.0.2.2"
@@ -147,6 +148,7 @@ const BAD: readonly (readonly [text: string, ...mistakes: string[]])[] = [
   ['control = "exec"', "3: control exec: the command must begin with an absolute path"],
   ['demote = "/run/d"', "3: demote: must be a table"],
   ["metrics = { port = 5 }", "3: metrics: on is missing"],
+  ['check_files = "/x"', "3: check_files: must be a list"],
   ["metrics = 5", "3: metrics: must be a table"],
   ["demote = { weight = 5 }", "3: demote: file is missing"],
   ['demote = { file = "/d", weight = -1 }', '3: demote: the weight must be 1 to 253, not "-1"'],

@@ -75,6 +75,8 @@ const vectors: { readonly [K in keyof typeof MESSAGE_VECTORS]: WireMessage } = {
   },
   catchUp: { type: "catch-up", change: 1, epoch: 5 },
   counted: { type: "counted", serial: 9 },
+  askPremises: { type: "ask-premises" },
+  premises: { type: "premises", lines: ["file /a: none", ""], last: true },
 };
 
 for (const [name, message] of Object.entries(vectors)) {
