@@ -29,6 +29,7 @@ import { accountOf } from "./account.ts";
 import { faultOf, isExpected } from "./errors.ts";
 import { canDemote } from "./helper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
+import { openPremises } from "./premises.ts";
 import { isJournalStderr, openSupervisor } from "./systemd.ts";
 import { openTracker } from "./tracker.ts";
 
@@ -131,6 +132,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     log,
     metrics,
     supervisor: openSupervisor(libc),
+    premises: openPremises(libc, config, kernel),
     adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
     os: Deno.build.os,
   });

@@ -59,6 +59,7 @@ export async function runControl(
   try {
     const stream = connect();
     const problem = await ask({ stream, poller, command, patienceMs, say, take });
+    screen.progress(undefined);
     if (problem !== undefined) return { code: 1, problem: `${command}: ${problem}` };
     printer.end?.();
     return { code };

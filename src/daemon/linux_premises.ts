@@ -16,19 +16,19 @@ import type { InterfaceNames } from "../xfrm/surroundings.ts";
 import { type NetlinkAnswer, NetlinkChannel } from "./netlink_channel.ts";
 
 export interface LinuxPremisesPorts {
-  /** NETLINK_ROUTE and NETLINK_XFRM sockets of its own. */
+  /** NETLINK_ROUTE and NETLINK_XFRM sockets of its own; the second one is undefined where the kernel has no XFRM. */
   readonly route: KernelSocket;
-  readonly xfrm: KernelSocket;
+  readonly xfrm: KernelSocket | undefined;
   readonly interfaces: InterfaceNames;
 }
 
 export class LinuxPremises {
   readonly #route: NetlinkChannel;
-  readonly #xfrm: NetlinkChannel;
+  readonly #xfrm: NetlinkChannel | undefined;
 
   constructor(private readonly ports: LinuxPremisesPorts) {
     this.#route = new NetlinkChannel(ports.route);
-    this.#xfrm = new NetlinkChannel(ports.xfrm);
+    this.#xfrm = ports.xfrm && new NetlinkChannel(ports.xfrm);
   }
 
   /** `networks`: what lies behind the tunnels. @throws {SyscallError | DecodeError} */
@@ -38,7 +38,8 @@ export class LinuxPremises {
 
   /** Kernels before 5.15 have none, and accept. */
   #defaultPolicy(): string[] {
-    const [answer] = this.#xfrm.exchange([{ type: XFRM_MSG_GETDEFAULT, flags: 0, body: encodeGetDefault() }]);
+    const request = { type: XFRM_MSG_GETDEFAULT, flags: 0, body: encodeGetDefault() };
+    const [answer] = this.#xfrm?.exchange([request]) ?? [];
     return answer?.kind === "message" ? [`default policy: ${decodeDefault(answer.body)}`] : [];
   }
 

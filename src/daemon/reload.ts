@@ -51,6 +51,7 @@ const FIXED = {
   user: "user",
   demoteFile: "demote file",
   metrics: "metrics",
+  checkFiles: "check file",
 } as const satisfies Partial<Record<keyof Config, string>>;
 
 /** How one reading of the configuration ended; undefined: it has not. */

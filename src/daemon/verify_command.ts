@@ -60,8 +60,15 @@ class VerifyTask implements ControlTask {
   }
 
   #view({ kernel = [], refused, peers }: Verdict): VerifyView {
-    const found = { kernel, refused, peers: peers.map((peer) => this.#comparison(peer)) };
+    const compared = peers.length > 0 ? peers : this.#lonely();
+    const found = { kernel, refused, peers: compared.map((peer) => this.#comparison(peer)) };
     return { result: resultOf(found), ...found };
+  }
+
+  /** A slave that follows nobody cannot know. */
+  #lonely(): PeerVerdict[] {
+    const unknown = { state: "unknown", reason: "nobody is master", records: [], others: 0 } as const;
+    return this.node.membership.peerNames.map((peer) => ({ peer, ...unknown }));
   }
 
   #comparison({ peer: address, state, reason, records, others }: PeerVerdict): PeerComparison {

@@ -8,6 +8,7 @@ import { Listeners } from "../../src/daemon/listeners.ts";
 import { LockedTracker } from "../../src/daemon/locked_tracker.ts";
 import { MemoryKernel } from "../../src/daemon/memory_kernel.ts";
 import type { Configuration } from "../../src/daemon/reload.ts";
+import type { PremisesPorts } from "../../src/daemon/premises.ts";
 import { resolveConfig } from "../../src/daemon/resolve_config.ts";
 import { KernelReplyError, SyscallError } from "../../src/errors.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
@@ -85,6 +86,7 @@ export interface DaemonOptions {
   readonly ike?: readonly IkeControl[];
   readonly control?: LocalListener;
   readonly metrics?: Listener;
+  readonly premises?: PremisesPorts;
   /** It reads `configuration` again when it is told to. */
   readonly reloads?: boolean;
 }
@@ -133,6 +135,7 @@ export class DaemonWith<K extends KernelIpsec> {
       ike: new IkeOrders((options.ike ?? []).map((one) => new IkeSwitch(one, this.log)), clock),
       control: options.control,
       metrics: options.metrics,
+      premises: options.premises,
       log: this.log,
       os: "test",
     });

@@ -297,6 +297,35 @@ test("sasyncd status, show, log and monitor tell of the daemon that runs", async
   assertEquals((await daemons.master.end("SIGTERM")).code, 0);
 });
 
+test("sasyncd verify tells by its exit status whether all is equal", async (place) => {
+  const files = [`${place.folder}/same`, `${place.folder}/other`];
+  for (const file of files) Deno.writeTextFileSync(file, "a");
+  const more = (file: string) => `sharedkey 0x${KEY}\ncheck file ${files[0]}\ncheck file ${file}`;
+  const master = configure(place, "master", more(files[0]!));
+  const slave = configure(place, "slave", more(files[0]!));
+  const daemons = { master: new Daemon(master), slave: new Daemon(slave) };
+  await daemons.slave.waitFor(/synchronised with/);
+  for (const file of [master, slave]) {
+    const { code, stdout } = await execute(EXECUTABLE, "verify", "-c", file);
+    assertEquals([code, stdout.trimEnd().split("\n").at(-1)], [0, "equal"], stdout);
+  }
+  const { stdout: json } = await execute(EXECUTABLE, "resync", "--json", "-c", slave);
+  assertEquals(JSON.parse(json).result, "equal");
+
+  await daemons.slave.end("SIGTERM");
+  daemons.slave = new Daemon(configure(place, "slave", more(files[1]!)));
+  await daemons.slave.waitFor(/synchronised with/);
+  const differing = await execute(EXECUTABLE, "verify", "-c", master);
+  assertEquals(differing.code, 1);
+  assertMatch(differing.stdout, /^ {2}there +file .*\/other: sha256\n +ca978112/m); // of "a"
+
+  await daemons.slave.end("SIGTERM");
+  const alone = await execute(EXECUTABLE, "verify", "-c", master);
+  assertEquals(alone.code, 2);
+  assertMatch(alone.stdout, /^records +unknown: /m);
+  assertEquals((await daemons.master.end("SIGTERM")).code, 0);
+});
+
 test("sasyncd goes to the background when it is ready", async (place) => {
   const file = configure(place, "master");
   const { code } = await execute(EXECUTABLE, "-v", "-c", file); // reads to the end: nothing of ours is kept open

@@ -105,6 +105,39 @@ test("show and the metrics of both gateways tell of each SA, and of no key", asy
   }
 });
 
+test("verify finds the pair equal, and then what differs in the kernel and beside it", async () => {
+  const verify = async (node: Node) => {
+    const { code, stdout, stderr } = await ask(node, "verify", "--json");
+    assertEquals(stderr, "");
+    return { code, ...JSON.parse(stdout) };
+  };
+  await lab.gw1.ip(
+    `xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl src ${virtual.pub.v4} dst ${client.pub.v4} proto esp ` +
+      "reqid 1 mode tunnel",
+  );
+  await waitEqual(lab.gw1, lab.gw2);
+  for (const node of [lab.gw1, lab.gw2]) {
+    const found = await verify(node);
+    assertEquals([found.code, found.result], [0, "equal"], JSON.stringify(found));
+  }
+  await lab.gw1.ip(
+    "link add ipsec0 type xfrm dev pub if_id 7",
+    "link set ipsec0 up",
+    "route add 10.2.0.0/16 dev ipsec0",
+    "xfrm policy setdefault fwd block",
+  );
+  const { code, result, peers: [peer] } = await verify(lab.gw2);
+  assertEquals([code, result, peer.state, peer.premises], [1, "different", "equal", "different"]);
+  assertEquals(peer.there, [
+    "default policy: in accept, fwd block, out accept",
+    "way to 10.2.0.0/16: dev ipsec0",
+    "xfrm interface ipsec0: id 0x7, up",
+  ]);
+  assertEquals(peer.here.length, 2);
+  await lab.gw1.ip("xfrm policy setdefault fwd accept", "link del ipsec0");
+  assertEquals((await verify(lab.gw2)).code, 0);
+});
+
 test("status is answered by both gateways all through a takeover", async () => {
   let isOver = false;
   const asked = { gw1: 0, gw2: 0 };
