@@ -4,6 +4,7 @@
  */
 
 import type { Config } from "../src/config/config.ts";
+import { checkFiles } from "../src/daemon/check_files.ts";
 import { FileDemoter } from "../src/daemon/file_demoter.ts";
 import { GroupDemoter } from "../src/daemon/group_demoter.ts";
 import { RuleGuard } from "../src/daemon/guard.ts";
@@ -77,10 +78,12 @@ async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Me
   const controls = openIke(config.control, { doors, runner, log });
   const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
   const read = () => Promise.resolve(readToTell(libc, file).reading);
+  const check = () => checkFiles(config.checkFiles, (path) => readOwnedFile(libc, path));
   const vici = new ViciRelay({ doors, path: viciPath(config), tell: (answer) => lines.send(answer) });
   const isOrderly = await new HelperServer({
     ...{ lines, poller, clock, log, ike, demoter, vici, read },
     look: (at) => look(libc, config, at),
+    checkFiles: check,
   }).run();
   try {
     demoter?.leave();

@@ -132,7 +132,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     log,
     metrics,
     supervisor: openSupervisor(libc),
-    premises: openPremises(libc, config, kernel),
+    premises: openPremises(libc, kernel, () => helper.checkFiles()),
     adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
     os: Deno.build.os,
   });

@@ -1,19 +1,14 @@
 /** What a takeover needs beside SAs and policies, as far as this system tells. */
 
-import type { Config } from "../src/config/config.ts";
-import { checkFiles } from "../src/daemon/check_files.ts";
 import { LinuxPremises } from "../src/daemon/linux_premises.ts";
 import type { PremisesPorts } from "../src/daemon/premises.ts";
 import type { KernelIpsec } from "../src/ports.ts";
 import { interfaceIndex, interfaceName } from "../ffi/interfaces.ts";
 import type { Libc } from "../ffi/libc.ts";
 import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../ffi/netlink.ts";
-import { readOwnedFile } from "../ffi/owned_file.ts";
 
-/** @throws {SyscallError} */
-export function openPremises(libc: Libc, config: Config, kernel: KernelIpsec): PremisesPorts {
-  const files = () =>
-    Promise.resolve(checkFiles(config.checkFiles, (path) => readOwnedFile(libc, path).bytes));
+/** `files`: see PremisesPorts. @throws {SyscallError} */
+export function openPremises(libc: Libc, kernel: KernelIpsec, files: PremisesPorts["files"]): PremisesPorts {
   if (libc.system !== "linux" || kernel.name === "memory") return { kernel: () => [], files };
   const open = (protocol: number) => openNetlink(libc, { protocol, groups: [] });
   const premises = new LinuxPremises({

@@ -79,9 +79,9 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
 }
 
 /** What the network process needs of root's rights. */
-function capabilitiesOf({ listen }: Config): number[] {
+function capabilitiesOf({ listen, metrics }: Config): number[] {
   const ports = listen.length === 0 ? [DEFAULT_PORT] : listen.map(({ port }) => port);
-  const needsPort = ports.some((port) => port < FIRST_FREE_PORT);
+  const needsPort = [...ports, metrics?.port ?? Infinity].some((port) => port < FIRST_FREE_PORT);
   return [LINUX.CAP_NET_ADMIN, ...needsPort ? [LINUX.CAP_NET_BIND_SERVICE] : []];
 }
 

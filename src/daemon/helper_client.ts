@@ -55,6 +55,8 @@ export interface HelperClientOptions {
 
 export class HelperClient implements IkeCommander {
   readonly #readers: Reader[] = [];
+  /** Those who wait for the files of `check file`. */
+  readonly #checkers: ((lines: readonly string[]) => void)[] = [];
   /** The last conversation with charon. */
   #vici: RelayedVici | undefined;
   #looks = 0;
@@ -86,6 +88,13 @@ export class HelperClient implements IkeCommander {
     const reading = this.#nextConfig();
     this.#send({ command: "read" });
     return reading;
+  }
+
+  /** The files of `check file`, a line each with its digest. */
+  checkFiles(): Promise<readonly string[]> {
+    const checked = new Promise<readonly string[]>((resolve) => this.#checkers.push(resolve));
+    this.#send({ command: "check files" });
+    return checked;
   }
 
   /** The configuration that the helper reads when it starts. @throws {ConfigError} */
@@ -170,6 +179,8 @@ export class HelperClient implements IkeCommander {
         return this.options.log[answer.level](answer.text);
       case "configuration":
         return this.#takeConfig(answer.reading);
+      case "checked":
+        return this.#checkers.shift()?.(answer.lines);
       case "vici":
         if (answer.id === this.#vici?.id) this.#vici.take(Uint8Array.fromHex(answer.bytes));
         return;

@@ -9,6 +9,8 @@ import { DecodeError, type Mistake } from "../errors.ts";
 export type HelperCommand =
   /** Reads the configuration again; answered with `configuration`. */
   | { readonly command: "read" }
+  /** Reads the files of `check file`; answered with `checked`. */
+  | { readonly command: "check files" }
   /** For the Demoter of the configuration. */
   | { readonly command: "demote"; readonly demoted: boolean; readonly isMaster: boolean }
   /** For the IKE daemons of the configuration. */
@@ -24,6 +26,7 @@ export type HelperCommand =
 export type HelperAnswer =
   | { readonly answer: "log"; readonly level: HelperLogLevel; readonly text: string }
   | { readonly answer: "configuration"; readonly reading: ConfigReading }
+  | { readonly answer: "checked"; readonly lines: readonly string[] }
   | { readonly answer: "vici"; readonly id: number; readonly bytes: string }
   | { readonly answer: "vici closed"; readonly id: number; readonly reason: string }
   | { readonly answer: "seen"; readonly id: number; readonly bytes: string }
@@ -57,7 +60,7 @@ const HEX = /^(?:[0-9a-f]{2})*$/;
 export function parseHelperCommand(value: unknown): HelperCommand {
   const fields = typeof value === "object" && value !== null ? { ...value } : {};
   const { command, demoted, isMaster, duty, epoch, id, bytes, at }: Record<string, unknown> = fields;
-  if (command === "read" || command === "leave") return { command };
+  if (command === "read" || command === "check files" || command === "leave") return { command };
   if (command === "demote" && typeof demoted === "boolean" && typeof isMaster === "boolean") {
     return { command, demoted, isMaster };
   }

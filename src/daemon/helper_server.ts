@@ -34,6 +34,8 @@ export interface HelperServerOptions {
   /** @throws {SyscallError} */
   readonly look: (at: Sight) => Uint8Array;
   readonly read: () => Promise<ConfigReading>;
+  /** The files of `check file`, a line each with its digest. */
+  readonly checkFiles: () => readonly string[];
 }
 
 export class HelperServer {
@@ -79,6 +81,10 @@ export class HelperServer {
     switch (command.command) {
       case "read":
         return void this.#read();
+      case "check files":
+        return this.options.lines.send(
+          { answer: "checked", lines: this.options.checkFiles() } satisfies HelperAnswer,
+        );
       case "demote":
         return this.#demote(command.demoted, command.isMaster);
       case "ike":

@@ -21,6 +21,7 @@ class Manager {
       ? encodeAbstractSockaddr(path.slice(1))
       : encodeUnixSockaddr(libc.system, path);
     libc.check(libc.c.bind(fd.use(), address, address.length), "bind");
+    if (path.startsWith("/")) Deno.chmodSync(path, 0o777); // as systemd's is
     this.#socket = new FfiKernelSocket(libc, fd, { portId: 0, isFromKernel: () => true });
   }
 
@@ -50,6 +51,7 @@ function startService(folder: string, notify: string, stream = "$(stat -L -c %d:
     "sharedkey 0x000102030405060708090a0b0c0d0e0f",
     "kernel memory",
     "control none",
+    "user nobody",
     `control socket ${folder}/control`,
     "user nobody",
   ];
@@ -70,23 +72,32 @@ for (const kind of ["path", "abstract"] as const) {
     ignore,
     async fn() {
       const folder = Deno.makeTempDirSync();
+      Deno.chmodSync(folder, 0o755);
       const name = kind === "path" ? `${folder}/notify` : `@sasyncd-test-${Deno.pid}`;
       const manager = new Manager(name);
       Deno.chmodSync(folder, 0o755); // systemd's is open to everybody
       if (kind === "path") Deno.chmodSync(name, 0o777);
       const stream = kind === "path" ? undefined : "1:1";
       const service = startService(folder, name, stream);
-      await manager.waitFor("READY=1");
-      await manager.waitFor("STATUS=MASTER in epoch 1, 0 of 0 peers connected");
-      await manager.waitFor("WATCHDOG=1", 4);
-      service.kill("SIGHUP");
-      await manager.waitFor("RELOADING=1");
-      await manager.waitFor("READY=1", 2);
-      service.kill("SIGTERM");
-      await manager.waitFor("STOPPING=1");
-      const { code, stderr } = await service.output();
-      assertEquals(code, 0);
-      const lines = new TextDecoder().decode(stderr).trimEnd().split("\n");
+      const output = service.output();
+      try {
+        await manager.waitFor("READY=1");
+        await manager.waitFor("STATUS=MASTER in epoch 1, 0 of 0 peers connected");
+        await manager.waitFor("WATCHDOG=1", 4);
+        service.kill("SIGHUP");
+        await manager.waitFor("RELOADING=1");
+        await manager.waitFor("READY=1", 2);
+        service.kill("SIGTERM");
+        await manager.waitFor("STOPPING=1");
+      } catch (error) {
+        service.kill("SIGKILL");
+        console.log(new TextDecoder().decode((await output).stderr));
+        throw error;
+      }
+      const { code, stderr } = await output;
+      const log = new TextDecoder().decode(stderr);
+      assertEquals(code, 0, log);
+      const lines = log.trimEnd().split("\n");
       const priority = kind === "path" ? /^<[3-7]>[^<]/ : /^[^<]/;
       assert(lines.length > 2);
       for (const line of lines) assertMatch(line, priority);

@@ -120,6 +120,7 @@ function serverOf(stream: FakeLocalStream, failure?: SyscallError) {
     },
     vici: new ViciRelay({ doors: new FakeDoors(), path: undefined, tell: (answer) => lines.send(answer) }),
     look: (at) => new TextEncoder().encode(at),
+    checkFiles: () => ["file /a: ENOENT"],
     read: () => Promise.resolve({ mistakes: [] }),
   });
   return { server, ike, demotions };
@@ -134,6 +135,12 @@ Deno.test("HelperServer does what it is told, until the network process leaves",
   assertEquals(await server.run(), true);
   assertEquals([ike.orders, demotions], [[{ duty: "passive", epoch: 7 }], ["true false"]]);
   assertEquals(stream.answers, said({ answer: "seen", id: 3, bytes: "737064" }));
+});
+
+Deno.test("HelperServer says of the files of its configuration what they are", async () => {
+  const stream = new FakeLocalStream(5).say(said({ command: "check files", path: "/etc/shadow" }, GOOD[1]));
+  assertEquals(await serverOf(stream).server.run(), true);
+  assertEquals(stream.answers, said({ answer: "checked", lines: ["file /a: ENOENT"] }));
 });
 
 Deno.test("HelperServer knows a network process that has died from one that leaves", async () => {
@@ -184,6 +191,16 @@ Deno.test("HelperClient makes a configuration of what the helper has read", asyn
   assertEquals([config.mode, config.sharedKey.kind], ["master", "file"]);
   assertEquals(host("gw2.example"), [addr("192.0.2.2")]);
   assertThrows(() => host("gw3.example"), Error, "no such host");
+});
+
+Deno.test("HelperClient brings what the helper says of files", async () => {
+  const stream = new FakeLocalStream(5);
+  const { client, tick } = clientOf(stream);
+  const checked = client.checkFiles();
+  assertEquals(stream.answers, said({ command: "check files" }));
+  stream.say(said({ answer: "checked", lines: ["file /a: ENOENT"] }));
+  tick();
+  assertEquals(await checked, ["file /a: ENOENT"]);
 });
 
 Deno.test("HelperClient tells the mistakes of a configuration, and that the helper is gone", async () => {
