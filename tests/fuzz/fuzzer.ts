@@ -3,7 +3,8 @@
  * notes the ones that a target answers with anything but a value or a typed error, soon.
  */
 
-import { type Dice, diceOf, mutate, pick } from "./mutate.ts";
+import { randomOf } from "../sim/world.ts";
+import { type Dice, mutate, pick } from "./mutate.ts";
 import { isTyped, type Target } from "./targets.ts";
 
 /** An answer that takes longer is a defect; many times what a slow machine needs. */
@@ -32,7 +33,7 @@ export class Fuzzer {
   readonly #places = new Set<string>();
 
   constructor(readonly target: Target, seed: number) {
-    this.#dice = diceOf(seed);
+    this.#dice = randomOf(seed);
     this.corpus = [...target.seeds];
     for (const input of this.corpus) this.#run(input);
   }

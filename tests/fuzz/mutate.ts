@@ -95,17 +95,6 @@ export function mutate(input: Uint8Array, dice: Dice, others: readonly Uint8Arra
   return bytes.subarray(0, MOST_BYTES);
 }
 
-/** The dice of a seed (mulberry32). */
-export function diceOf(seed: number): Dice {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** One of them. */
 export function pick<T>(list: readonly T[], dice: Dice): T {
   return list[below(list.length, dice)]!;
