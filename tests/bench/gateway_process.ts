@@ -4,7 +4,7 @@ import { Process } from "../system/lab/process.ts";
 import type { GatewaySettings } from "./gateway.ts";
 
 const SCRIPT = new URL("gateway.ts", import.meta.url).pathname;
-const MINUTE = 60_000;
+const PATIENCE_MS = 180_000;
 
 /** The garbage collector's setting of the compiled program. */
 const FLAGS = ["-A", "--no-check", "--v8-flags=--max-semi-space-size=2"];
@@ -15,7 +15,7 @@ export function startGateway(settings: GatewaySettings): Process {
 
 /** Waits for a line. @returns the moment that it states, in milliseconds since 1970 */
 export async function momentOf(process: Process, pattern: RegExp, from = 0): Promise<number> {
-  return parseFloat((await process.waitForLine(pattern, MINUTE, from)).input);
+  return parseFloat((await process.waitForLine(pattern, PATIENCE_MS, from)).input);
 }
 
 /** How long each `sent` of one process took to be a `put` of another, in milliseconds in rising order; what was overtaken by a later one counts once. */
