@@ -56,9 +56,9 @@ export class AllPeers {
     this.classic.ready(readiness);
   }
 
-  /** Time goes by. @returns when it has to be called again. */
-  tick(): number {
-    return Math.min(this.native.tick(), this.classic.tick());
+  /** Time goes by; `polledMs`: when the last poll began. @returns when it has to be called again. */
+  tick(polledMs: number): number {
+    return Math.min(this.native.tick(polledMs), this.classic.tick());
   }
 
   #of(name: string): Peers | ClassicPeers {

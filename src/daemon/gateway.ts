@@ -88,6 +88,8 @@ export class Gateway {
   #moreEvents = false;
   #stopReason: string | undefined;
   #wakeAtMs = 0;
+  /** When the last poll began. */
+  #polledMs = 0;
   /** Endpoints that the guard does not cover yet. */
   #guardWanted: readonly Address[] | undefined;
   #guardAtMs = 0;
@@ -118,6 +120,7 @@ export class Gateway {
     this.#perform(node.takeEffects());
     this.#demote();
     while (this.#stopReason === undefined) {
+      this.#polledMs = clock.look();
       const ready = await poller.wait(this.#interests(), this.#timeout());
       clock.look();
       this.turn(new Map(ready.map((one) => [one.fd, one])));
@@ -158,7 +161,7 @@ export class Gateway {
     const metricsMs = this.options.metrics?.tick(ready) ?? Infinity;
     const limitsMs = Math.max(node.limitsDueMs(clock.bootMs()), this.#applyAtMs);
     const ownMs = Math.min(this.options.roles.dueMs, this.#orderIke(ready), limitsMs);
-    this.#wakeAtMs = Math.min(peers.tick(), ownMs, controlMs, metricsMs);
+    this.#wakeAtMs = Math.min(peers.tick(this.#polledMs), ownMs, controlMs, metricsMs);
     this.#perform(node.takeEffects());
     this.#demote();
     for (const peer of peers.live()) this.#sendData(peer);

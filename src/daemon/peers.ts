@@ -236,12 +236,17 @@ export class Peers {
     this.#ended = [];
   }
 
-  /** Time goes by: dials, pings, drops the silent. @returns when it has to be called again. */
-  tick(): number {
+  /**
+   * Time goes by: dials, pings, drops the silent. `polledMs`: when the poll began whose answer `ready` was given; who
+   * was held up since, perhaps by itself, has not seen whether a peer was silent.
+   *
+   * @returns when it has to be called again.
+   */
+  tick(polledMs = this.#now()): number {
     const nowMs = this.#now();
     let nextMs = nowMs + PING_MS;
     for (const peer of this.#peers.values()) {
-      for (const link of [...peer.links]) this.#endOverdue(link, nowMs);
+      for (const link of [...peer.links]) this.#endOverdue(link, polledMs);
       if (this.#mayDial(peer) && nowMs >= peer.dialAtMs) this.#dial(peer);
       if (this.#mayDial(peer)) nextMs = Math.min(nextMs, peer.dialAtMs);
       if (peer.live !== undefined) nextMs = Math.min(nextMs, this.#keepAlive(peer.live, nowMs));

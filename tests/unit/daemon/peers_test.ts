@@ -348,6 +348,21 @@ Deno.test("Peers pings each second and drops who is silent for 3 s", async () =>
   assertEquals(stranger.heard.at(-1), { type: "bye", reason: "silent for 3 s" });
 });
 
+Deno.test("Peers.tick() takes nobody for silent before it has looked: it may have been held up itself", async () => {
+  const world = new World();
+  const a = party(world, A, 1, [B]);
+  await Stranger.meet(world, B, A, 2);
+  const up = [`up ${B} 02`];
+  await a.act((peers) => {
+    const polledMs = world.clock.nowMs;
+    world.clock.nowMs += 5000;
+    peers.tick(polledMs);
+    assertEquals(a.events, up);
+    peers.tick(world.clock.nowMs);
+    assertEquals(a.events, [...up, `down ${B}`]);
+  });
+});
+
 Deno.test("Peers answers a ping, and takes any byte for life", async () => {
   const world = new World();
   const a = party(world, A, 1, [B]);
