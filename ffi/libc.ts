@@ -86,7 +86,8 @@ const SYMBOLS = {
   recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "isize" },
 
   // int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **list);
-  getaddrinfo: { parameters: ["buffer", "buffer", "buffer", "buffer"], result: "i32" },
+  // on another thread, for it may take long: errno is lost
+  getaddrinfo: { parameters: ["buffer", "buffer", "buffer", "buffer"], result: "i32", nonblocking: true },
   // void freeaddrinfo(struct addrinfo *list);
   freeaddrinfo: { parameters: ["u64"], result: "void" },
   // int getifaddrs(struct ifaddrs **list);

@@ -1,4 +1,4 @@
-/** Host names to addresses, by the system's resolver. Waits for it: only for start-up and configuration. */
+/** Host names to addresses, by the system's resolver. */
 
 import { SyscallError } from "../src/errors.ts";
 import { i32, Layout, pad, Reader, u32, u64, Writer } from "../src/layout/mod.ts";
@@ -32,18 +32,17 @@ const EAI_NAMES: Readonly<Record<number, string>> = {
   [-8]: "EAI_SERVICE",
   [-9]: "EAI_ADDRFAMILY",
   [-10]: "EAI_MEMORY",
+  [-11]: "EAI_SYSTEM",
 };
-const EAI_SYSTEM = -11;
 
 /**
  * The addresses of a host name (or of an address in text), in the resolver's order, each once.
  *
  * @throws {SyscallError} with the name of getaddrinfo's error (`EAI_NONAME`: no such host).
  */
-export function resolveName(libc: Libc, name: string, family?: 4 | 6): readonly Address[] {
-  const list = new BigUint64Array(1);
-  const code = libc.c.getaddrinfo(cString(name), null, encodeHints(libc, family), list);
-  if (code === EAI_SYSTEM) throw libc.error(`resolve "${name}"`);
+export async function resolveName(libc: Libc, name: string, family?: 4 | 6): Promise<readonly Address[]> {
+  const list = new BigUint64Array(new ArrayBuffer(8)); // outside the moving heap, like the other two
+  const code = await libc.c.getaddrinfo(steady(cString(name)), null, steady(encodeHints(libc, family)), list);
   if (code !== 0) {
     throw new SyscallError(`resolve "${name}"`, EAI_NAMES[code] ?? `EAI unknown(${code})`, code);
   }
@@ -52,6 +51,13 @@ export function resolveName(libc: Libc, name: string, family?: 4 | 6): readonly 
   } finally {
     libc.c.freeaddrinfo(list[0]!);
   }
+}
+
+/** A copy that stays where it is while another thread reads it. */
+function steady(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(new ArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
 }
 
 /** Asks for stream sockets only, else every address comes once for each type. */

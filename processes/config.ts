@@ -26,27 +26,33 @@ export function readConfig(libc: Libc, file: string, see?: (path: string, conten
 }
 
 /** Reads it for another process. @returns also what that is told; no `config` when there are mistakes. */
-export function readToTell(libc: Libc, file: string): { config?: Config; reading: ConfigReading } {
+export async function readToTell(
+  libc: Libc,
+  file: string,
+): Promise<{ config?: Config; reading: ConfigReading }> {
   const contents: Record<string, string> = {};
   try {
     const config = readConfig(libc, file, (path, content) => contents[path] = content);
-    return { config, reading: { file, contents, hosts: lookUp(libc, config) } };
+    return { config, reading: { file, contents, hosts: await lookUp(libc, config) } };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { reading: { mistakes: error.mistakes } };
   }
 }
 
+/** Addresses, or why there are none. */
+type Host = string[] | { error: string };
+
 /** The addresses of the host names in a configuration, in hex. */
-function lookUp(libc: Libc, config: Config): Record<string, string[] | { error: string }> {
+async function lookUp(libc: Libc, config: Config): Promise<Record<string, Host>> {
   const interfaces = new Set(listInterfaceAddresses(libc).map(({ name }) => name));
   const names = namesIn(config).filter((name) => !interfaces.has(name));
-  return Object.fromEntries(names.map((name) => [name, resolve(libc, name)]));
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await resolve(libc, name)])));
 }
 
-function resolve(libc: Libc, name: string): string[] | { error: string } {
+async function resolve(libc: Libc, name: string): Promise<Host> {
   try {
-    return resolveName(libc, name).map((address) => address.toHex());
+    return (await resolveName(libc, name)).map((address) => address.toHex());
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     return { error: error.message };

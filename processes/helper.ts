@@ -50,7 +50,7 @@ export async function runHelper([fd, owner, file = ""]: readonly string[]): Prom
   const lines = new LineStream(new FfiStream(libc, adoptFd(libc, Number(fd))), MOST_COMMAND_BYTES);
   const log = logOver(lines);
   try {
-    const { config, reading } = readToTell(libc, file);
+    const { config, reading } = await readToTell(libc, file);
     lines.send({ answer: "configuration", reading } satisfies HelperAnswer);
     if (config !== undefined) await serve(libc, config, { file, owner: Number(owner), lines, log });
     return 0;
@@ -77,7 +77,7 @@ async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Me
   const doors = new FfiLocalDoors(libc);
   const controls = openIke(config.control, { doors, runner, log });
   const ike = new IkeOrders(controls.map((control) => new IkeSwitch(control, log)), clock);
-  const read = () => Promise.resolve(readToTell(libc, file).reading);
+  const read = async () => (await readToTell(libc, file)).reading;
   const check = () => checkFiles(config.checkFiles, (path) => readOwnedFile(libc, path));
   const vici = new ViciRelay({ doors, path: viciPath(config), tell: (answer) => lines.send(answer) });
   const isOrderly = await new HelperServer({

@@ -147,7 +147,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
   }
   if (libc.system === "openbsd") confine(libc, accountOf(libc, config), PLEDGE);
   // from here on nothing new is opened by way of the runtime
-  for (const name of ["ffi", "read", "run"] as const) Deno.permissions.revokeSync({ name });
+  for (const name of ["env", "ffi", "read", "run"] as const) Deno.permissions.revokeSync({ name });
   try {
     await running.run();
   } catch (error) {

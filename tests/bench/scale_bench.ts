@@ -151,6 +151,7 @@ async function start(): Promise<string[]> {
       "kernel memory",
       "user nobody",
       `control socket ${folder}/${mode}.control`,
+      "user nobody",
     ];
     Deno.writeTextFileSync(`${folder}/${mode}.conf`, lines.join("\n"), { mode: 0o600 });
     return new Process(mode, [EXECUTABLE, "-d", "-v", "-v", "-c", `${folder}/${mode}.conf`]);

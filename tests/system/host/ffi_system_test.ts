@@ -1,6 +1,6 @@
 /** Accounts, files, names, interfaces, clock, syslog and start-up in the background, on the real host. */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { replaceFile } from "../../../ffi/atomic_file.ts";
 import { SystemClock, SystemRandom } from "../../../ffi/clock.ts";
 import { adoptFd, reportReady, spawnDetached } from "../../../ffi/daemonise.ts";
@@ -79,12 +79,12 @@ Deno.test("readOwnedFile() refuses what is absent or too large", () =>
     assertThrows(() => readOwnedFile(libc, `${folder}/large`), SyscallError, "EFBIG");
   }));
 
-Deno.test("resolveName() resolves localhost and numbers, and names its failure", () => {
-  assertEquals(resolveName(libc, "localhost", 4).map(formatAddress), ["127.0.0.1"]);
-  assertEquals(resolveName(libc, "::1").map(formatAddress), ["::1"]);
-  assertEquals(resolveName(libc, "192.0.2.7").map(formatAddress), ["192.0.2.7"]);
-  assertThrows(() => resolveName(libc, "192.0.2.7", 6), SyscallError, "EAI_ADDRFAMILY");
-  assertThrows(() => resolveName(libc, ""), SyscallError, `Cannot resolve "": EAI_NONAME`);
+Deno.test("resolveName() resolves localhost and numbers, and names its failure", async () => {
+  assertEquals((await resolveName(libc, "localhost", 4)).map(formatAddress), ["127.0.0.1"]);
+  assertEquals((await resolveName(libc, "::1")).map(formatAddress), ["::1"]);
+  assertEquals((await resolveName(libc, "192.0.2.7")).map(formatAddress), ["192.0.2.7"]);
+  await assertRejects(() => resolveName(libc, "192.0.2.7", 6), SyscallError, "EAI_ADDRFAMILY");
+  await assertRejects(() => resolveName(libc, ""), SyscallError, `Cannot resolve "": EAI_NONAME`);
 });
 
 Deno.test("listInterfaceAddresses() agrees with the runtime", () => {

@@ -197,6 +197,14 @@ test("sasyncd without its user says how to make one, or to name another", async 
   }
 });
 
+test("sasyncd where its user cannot read it says so", async (folder) => {
+  const program = `${folder}/sasyncd`; // the folder is root's alone
+  Deno.copyFileSync(EXECUTABLE, program);
+  const { code, stderr } = await execute(program, "-d", "-c", configure(folder, nextPort++, "user nobody"));
+  assertEquals(code, 1);
+  assertMatch(stderr, /Cannot open ".*\/sasyncd" as its user: EACCES/);
+});
+
 test("the network process ends when the helper is killed, and says so", async (folder) => {
   const daemon = new Daemon(configure(folder, nextPort++, "user nobody"));
   await daemon.waitFor(/sasyncd started/);
