@@ -119,8 +119,10 @@ export class Leases {
   report(key: string, progress: Progress, inKernel: boolean, nowMs: number): void {
     const entry = this.mirror.get(key);
     if (entry?.counters === undefined || entry.identity.kind !== "sa") return;
-    const { lease, flags } = this.#lookUp(entry, nowMs);
+    const { flags, ...known } = this.#lookUp(entry, nowMs);
     const now = furthest(entry.counters, possible(progress, flags));
+    // a master begins far above what the one before it had reported: that is no rate
+    const lease = this.#known.has(key) ? known.lease : { ...known.lease, oseq: now.oseq, seq: now.seq };
     const { bornMs, usedMs = nowMs } = entry;
     this.mirror.count(key, { ...entry.counters, ...now }, { bornMs, usedMs });
     // its first report of an SA is beyond what another master has said: that is a leap, and no rate

@@ -50,6 +50,15 @@ Deno.test("Leases.report() moves the window at once, the start when half of the 
   assertEquals(mirror.get(ONE)!.counters!.oseq, LEAST_MARGIN, "the mirror has what was reported");
 });
 
+Deno.test("Leases.report() takes it for no rate that a new master begins above the one before it", () => {
+  const leases = leasesOf(mirrorOf(sa(1, { counters: sampleCounters({ oseq: 100n }) })));
+  leases.followed(false);
+  const begin = 5n * LEAST_MARGIN;
+  leases.report(ONE, sampleCounters({ oseq: begin }), true, 0);
+  leases.report(ONE, sampleCounters({ oseq: begin + 10n }), true, 1000);
+  assertEquals(advances(leases), [[1, begin + LEAST_MARGIN, 0n]]);
+});
+
 Deno.test("Leases.report() of an SA that is not in the kernel waits for its put", () => {
   const mirror = mirrorOf(sa(1), policy("10.2.0.0/16"));
   const leases = leasesOf(mirror);
