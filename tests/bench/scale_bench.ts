@@ -127,14 +127,14 @@ async function lag(): Promise<string[]> {
   master.signal("SIGUSR1");
   const seconds = (await momentOf(slave, /synchronised with/) - begin) / 1000;
   const dropped = master.lines.find((line) => /disconnected, (?!replaced)/.test(line));
-  if (dropped !== undefined) throw new Error(`the busy slave was dropped: ${dropped}`);
   const sorted = delays(master, slave);
   for (const one of [master, slave]) await one.end("SIGKILL");
   return [
     `counters to a slave that is busy with ${grouped(sas)} SAs for ${
       seconds.toFixed(0)
     } s: median, 99th percentile`,
-    `${quantile(sorted, 0.5).toFixed(0)} ms, ${quantile(sorted, 0.99).toFixed(0)} ms`,
+    `${quantile(sorted, 0.5).toFixed(0)} ms, ${quantile(sorted, 0.99).toFixed(0)} ms` +
+    (dropped === undefined ? "" : `; it was dropped: ${dropped}`),
   ];
 }
 
