@@ -100,7 +100,7 @@ function readCapture(file: string): Captured[] {
   return found;
 }
 
-/** The packets that were sent again: same SPI, same sequence number. */
+/** The packets that were sent again: same SPI, same sequence number (of which ESN shows the lower half only). */
 export function repeated(packets: readonly Captured[]): Captured[] {
   const seen = new Map<number, Set<number>>();
   return packets.filter(({ spi, seq }) => {
