@@ -10,13 +10,24 @@ import { FfiPoller } from "../ffi/poll.ts";
 /** Has the running daemon do something, and says what comes of it. @returns the exit status. */
 export async function control(libc: Libc, config: Config, order: ControlOrder): Promise<number> {
   const connect = () => new FfiLocalDoors(libc).connect(controlPath(libc, config));
-  const { code, problem } = await runControl(connect, new FfiPoller(libc), order, {
-    print: (line) => console.log(line),
-    progress: Deno.stderr.isTerminal() ? replaceLine : () => {},
-    paint: Deno.stdout.isTerminal() && !Deno.noColor ? COLOUR : PLAIN,
-  });
-  if (problem !== undefined) console.error(`sasyncd: ${problem}`);
-  return code;
+  try {
+    const { code, problem } = await runControl(connect, new FfiPoller(libc), order, {
+      print,
+      progress: Deno.stderr.isTerminal() ? replaceLine : () => {},
+      paint: Deno.stdout.isTerminal() && !Deno.noColor ? COLOUR : PLAIN,
+    });
+    if (problem !== undefined) console.error(`sasyncd: ${problem}`);
+    return code;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    return 1; // nobody reads any more
+  }
+}
+
+/** console.log would pass over it that nobody reads. @throws {Deno.errors.BrokenPipe} */
+function print(line: string): void {
+  let bytes = new TextEncoder().encode(`${line}\n`);
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stdout.writeSync(bytes));
 }
 
 /** Writes a line over the one before (ECMA-48: to its beginning, and erase it). */

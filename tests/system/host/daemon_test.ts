@@ -279,6 +279,15 @@ test("sasyncd status, show, log and monitor tell of the daemon that runs", async
   assertEquals([view.role, view.peers[0].role, view.peers[0].lagChanges], ["MASTER", "SLAVE", 0]);
   assertMatch((await ask("master", "show", "peers")).stdout, /^PEER .*\n127\.0\.0\.2 +up .* SLAVE +0 +0\n$/);
   assertEquals(await ask("slave", "show", "sa"), { code: 0, stdout: "", stderr: "" });
+  const script = 'set -o pipefail; "$0" monitor --json -c "$1" | head -1';
+  let isCut = false;
+  const cut = execute("bash", "-c", script, EXECUTABLE, files.slave).finally(() => isCut = true);
+  while (!isCut) { // until an event comes that nobody reads
+    daemons.slave.signal("SIGHUP");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assertMatch((await cut).stdout, /^\{"event":"role".*\}\n$/);
+  assertEquals((await cut).code, 1, "ends when nobody reads");
   assertEquals((await ask("slave", "log", "brief")).stdout, "log brief: done\n");
   const monitor = new Deno.Command(EXECUTABLE, {
     args: ["monitor", "--json", "-c", files.slave],
