@@ -1,7 +1,8 @@
 /** The compiled program as a process, for the tests that need one. */
 
-/** It is there when `deno task compile` has run. */
-export const EXECUTABLE = new URL("../../../sasyncd", import.meta.url).pathname;
+import { EXECUTABLE } from "../executable.ts";
+
+export { EXECUTABLE };
 
 export interface Outcome {
   readonly code: number;

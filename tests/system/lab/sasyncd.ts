@@ -1,11 +1,11 @@
 /** The compiled daemon, started in a node from the text of a configuration. */
 
+import { EXECUTABLE } from "../executable.ts";
 import type { Node } from "./node.ts";
 import { type Outcome, Process, type Usage } from "./process.ts";
 import { step } from "./step.ts";
 
-/** What `deno task compile` makes. */
-export const EXECUTABLE = new URL("../../../sasyncd", import.meta.url).pathname;
+export { EXECUTABLE };
 
 /** How a daemon talks with its kernel: the configuration's `kernel`. */
 export type Backend = "xfrm" | "pfkey";
