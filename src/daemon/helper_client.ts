@@ -110,7 +110,7 @@ export class HelperClient implements IkeCommander {
     const { lines, waitReadable } = this.options;
     const id = ++this.#looks;
     this.#send({ command: "look", id, at });
-    while (this.#seen?.id !== id && waitReadable(lines.interest.fd, LOOK_MS)) this.#read();
+    while (!this.#isOver && this.#seen?.id !== id && waitReadable(lines.interest.fd, LOOK_MS)) this.#read();
     const seen = this.#seen;
     if (seen?.id !== id) throw new SyscallError(`ask the helper for ${at}`, "ETIMEDOUT", 0);
     if (seen.answer === "unseen") throw new SyscallError(seen.call, seen.errno, 0);

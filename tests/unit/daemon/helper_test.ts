@@ -234,12 +234,15 @@ Deno.test("HelperClient orders once, and logs what the helper says", () => {
 
 Deno.test("HelperClient.look() waits for its own answer", () => {
   const stream = new FakeLocalStream(5);
-  const { client } = clientOf(stream);
+  const { client, gone } = clientOf(stream);
   assertThrows(() => client.look("link"), SyscallError, "ETIMEDOUT");
   stream.say(said({ answer: "seen", id: 1, bytes: "01" }, { answer: "seen", id: 2, bytes: "02" }));
   assertEquals(client.look("link"), new Uint8Array([2]));
   stream.say(said({ answer: "unseen", id: 3, call: "ioctl", errno: "ENXIO" }));
   assertThrows(() => client.look("link"), SyscallError, "Cannot ioctl: ENXIO");
+  stream.hangUp = "whole";
+  for (let i = 0; i < 2; i++) assertThrows(() => client.look("link"), SyscallError, "ETIMEDOUT");
+  assertEquals(gone, ["the helper has ended"]);
 });
 
 const SOCKET = "/run/charon.vici";
