@@ -4,7 +4,7 @@
  */
 
 import type { Node } from "../core/node.ts";
-import { SyscallError } from "../errors.ts";
+import { DecodeError, SyscallError } from "../errors.ts";
 import { recordOf } from "../core/mirror.ts";
 import { formatPrefix, type Prefix } from "../record/address.ts";
 import { DIRECTION } from "../record/policy.ts";
@@ -13,6 +13,9 @@ import type { Message } from "../wire/native/message.ts";
 
 /** Networks whose ways are looked at; the first ones by their text, so that all gateways take the same. */
 const MOST_NETWORKS = 200;
+
+/** What was read so lately is told again to who asks. */
+const FRESH_MS = 1000;
 
 /** Lines taken from a peer. */
 const MOST_LINES = 2000;
@@ -44,6 +47,7 @@ export class Premises {
   readonly #asking = new Set<string>();
   /** Lines of peers; complete when `last` has come. */
   readonly #theirs = new Map<string, { readonly lines: string[]; isComplete: boolean }>();
+  #ownMs = -Infinity;
   #reading = false;
 
   constructor(private readonly options: PremisesOptions) {}
@@ -51,7 +55,10 @@ export class Premises {
   /** Begins anew: reads what is here, and asks these peers. */
   compare(peers: readonly string[], nowMs: number): void {
     this.#theirs.clear();
-    for (const peer of peers) this.options.send(peer, [{ type: "ask-premises" }]);
+    for (const peer of peers) {
+      this.#theirs.set(peer, { lines: [], isComplete: false });
+      this.options.send(peer, [{ type: "ask-premises" }]);
+    }
     this.#read(nowMs);
   }
 
@@ -71,14 +78,15 @@ export class Premises {
   hear(peer: string, message: Message, nowMs: number): boolean {
     if (message.type === "ask-premises") {
       this.#asking.add(peer);
-      this.#read(nowMs);
+      if (nowMs - this.#ownMs < FRESH_MS) this.#answer();
+      else this.#read(nowMs);
       return true;
     }
     if (message.type !== "premises") return false;
-    const theirs = this.#theirs.get(peer) ?? { lines: [], isComplete: false };
+    const theirs = this.#theirs.get(peer);
+    if (theirs === undefined || theirs.isComplete) return true; // nobody has asked
     theirs.lines.push(...message.lines.slice(0, MOST_LINES - theirs.lines.length));
     theirs.isComplete = message.last;
-    this.#theirs.set(peer, theirs);
     return true;
   }
 
@@ -86,21 +94,27 @@ export class Premises {
     if (this.#reading) return;
     this.#reading = true;
     this.#own = undefined;
+    this.#ownMs = -Infinity;
     this.options.ports.files().catch((error) => [`files: ${error instanceof Error ? error.message : error}`])
       .then((files) => {
         this.#reading = false;
         this.#own = [...this.#kernel(nowMs), ...files].toSorted();
-        for (const peer of this.#asking) this.options.send(peer, partsOf(this.#own));
-        this.#asking.clear();
+        this.#ownMs = nowMs;
+        this.#answer();
         this.options.wake();
       });
+  }
+
+  #answer(): void {
+    for (const peer of this.#asking) this.options.send(peer, partsOf(this.#own ?? []));
+    this.#asking.clear();
   }
 
   #kernel(nowMs: number): readonly string[] {
     try {
       return this.options.ports.kernel(tunnelNetworks(this.options.node, nowMs));
     } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
+      if (!(error instanceof SyscallError || error instanceof DecodeError)) throw error;
       return [`kernel: ${error.message}`];
     }
   }

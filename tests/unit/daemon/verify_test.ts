@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { PremisesPorts } from "../../../src/daemon/premises.ts";
+import { DecodeError } from "../../../src/errors.ts";
 import type { Role } from "../../../src/ports.ts";
 import { formatPrefix } from "../../../src/record/address.ts";
 import type { PeerComparison, VerifyView } from "../../../src/status/verify_view.ts";
@@ -119,4 +120,20 @@ Deno.test("verify does not wait for ever for a peer that does not tell its facts
   await world.run(15_000);
   const { view: { result, peers: [peer] } } = await a.ask("verify");
   assertEquals([result, peer?.state, peer?.premises], ["unknown", "equal", "unknown"]);
+});
+
+Deno.test("verify says it when a kernel's facts cannot be read", async () => {
+  const { world, a, b } = await pair();
+  b.gateway.stop("test");
+  await world.run(1000);
+  const broken: PremisesPorts = {
+    kernel() {
+      throw new DecodeError("rtmsg", "3 bytes");
+    },
+    files: () => Promise.resolve([]),
+  };
+  new Asked(world, B, A, "SLAVE", broken);
+  await world.run(15_000);
+  const { view: { peers: [peer] } } = await a.ask("verify");
+  assertEquals(peer?.there, ["kernel: Cannot decode rtmsg: 3 bytes"]);
 });
