@@ -1,6 +1,7 @@
 /**
- * The snapshot without kernels: 10,000 SAs from a master to a slave in one process, memory back ends, sealed sessions
- * in between. Baseline: encoding and decoding the same records alone.
+ * Master and slave in one process, memory back ends, sealed sessions in between. The snapshot of 10,000 SAs against
+ * encoding and decoding the same records alone; what a slave costs that comes back after 100 changes, against its
+ * snapshot.
  */
 
 import { Node } from "../../src/core/node.ts";
@@ -20,6 +21,8 @@ const ROUNDS = 5;
 const COLLECT_BYTES = 32 * 1024;
 const CHANGES_PER_CALL = 64;
 const MOST_TURNS = 100_000;
+/** New SAs, and as many that go, while a slave is away. */
+const RENEWED = 50;
 
 const now = () => Math.floor(performance.now());
 const clock: Clock = { bootMs: now, look: now, wallSeconds: () => 0 };
@@ -30,7 +33,7 @@ class Side {
   readonly node: Node;
   #dumping = false;
 
-  constructor(readonly name: string, readonly other: string, readonly session: NativeSession) {
+  constructor(readonly name: string, readonly other: string, public session: NativeSession) {
     this.node = new Node({
       nodeId: idOf(name),
       peers: [other],
@@ -54,6 +57,7 @@ class Side {
       this.#dumping = false;
       node.dumped(records, now);
     }
+    for (const event of kernel.readEvents(CHANGES_PER_CALL)) node.kernelEvent(event, now);
     const changes = node.nextChanges(CHANGES_PER_CALL, now);
     node.guardChange();
     if (changes.length > 0) node.applied(kernel.apply(changes));
@@ -83,29 +87,69 @@ function idOf(name: string): string {
   return name.charCodeAt(0).toString(16).padStart(32, "0");
 }
 
-/** Milliseconds from the session's beginning until the slave's kernel has everything. */
-function snapshot(records: readonly IpsecRecord[]): number {
+/** What a meeting has cost. */
+interface Cost {
+  readonly ms: number;
+  /** On the wire, both ways. */
+  readonly bytes: number;
+}
+
+/** A master with these records and a slave with nothing, which have read their kernels and not met yet. */
+function prepare(records: readonly IpsecRecord[]): readonly [Side, Side] {
   const { initiator, responder } = openPair();
-  const master = new Side("m", "s", initiator);
-  const slave = new Side("s", "m", responder);
-  master.kernel.apply(records.map((record) => ({ kind: "put", record })));
-  for (const [side, role] of [[master, "MASTER"], [slave, "SLAVE"]] as const) {
-    side.node.setRole(role, "bench", clock.bootMs());
-    side.node.start();
+  const sides = [new Side("m", "s", initiator), new Side("s", "m", responder)] as const;
+  sides[0].kernel.apply(records.map((record) => ({ kind: "put", record })));
+  for (const [i, role] of (["MASTER", "SLAVE"] as const).entries()) {
+    sides[i]!.node.setRole(role, "bench", clock.bootMs());
+    sides[i]!.node.start();
   }
-  // both have read their kernels before they meet
-  for (let i = 0; i < COUNT; i++) for (const side of [master, slave]) side.turn();
+  for (let i = 0; i < records.length; i++) for (const side of sides) side.turn();
+  return sides;
+}
+
+/** From the session's beginning until the slave's kernel has everything. */
+function meet([master, slave]: readonly [Side, Side]): Cost {
+  let bytes = 0;
+  const give = (from: Side, to: Side) => {
+    const sealed = from.turn();
+    bytes += sealed?.length ?? 0;
+    to.take(sealed);
+  };
   const start = performance.now();
   for (const side of [master, slave]) side.node.peerUp(side.other, idOf(side.other), false);
-  for (let turns = 0; !slave.node.synced; turns++) {
-    if (turns === MOST_TURNS) throw new Error(`no snapshot after ${turns} turns`);
-    slave.take(master.turn());
-    master.take(slave.turn());
+  let isBegun = false;
+  for (let turns = 0; !isBegun || !slave.node.synced; turns++) {
+    if (turns === MOST_TURNS) throw new Error(`not equal after ${turns} turns`);
+    give(master, slave);
+    give(slave, master);
+    isBegun ||= !slave.node.synced;
   }
   const ms = performance.now() - start;
-  const found = slave.kernel.records().length;
-  if (found !== records.length) throw new Error(`the slave has ${found} of ${records.length} records`);
-  return ms;
+  const [wanted, found] = [master, slave].map(({ kernel }) => kernel.records().length);
+  if (found !== wanted) throw new Error(`the slave has ${found} of ${wanted} records`);
+  return { ms, bytes };
+}
+
+function snapshot(records: readonly IpsecRecord[]): Cost {
+  return meet(prepare(records));
+}
+
+/** A slave joins, is away while SAs are renewed, and comes back. */
+function rejoin(sas: number): { readonly first: Cost; readonly again: Cost } {
+  const sides = prepare(Array.from({ length: sas }, (_, i) => ({ kind: "sa", sa: saOf(i) })));
+  const first = meet(sides);
+  const { initiator, responder } = openPair();
+  for (const [i, session] of [initiator, responder].entries()) {
+    sides[i]!.node.peerDown(sides[i]!.other, clock.bootMs());
+    sides[i]!.session = session;
+  }
+  const { kernel } = sides[0];
+  for (let i = 0; i < RENEWED; i++) {
+    kernel.disturb({ kind: "put", record: { kind: "sa", sa: saOf(sas + i) } });
+    kernel.disturb({ kind: "delete-sa", id: saOf(Math.floor(i * sas / RENEWED)) });
+  }
+  for (let i = 0; i < RENEWED; i++) sides[0].turn();
+  return { first, again: meet(sides) };
 }
 
 /** Milliseconds for each record's way into bytes and back. */
@@ -119,9 +163,25 @@ const records = Array.from({ length: COUNT }, (_, i): IpsecRecord => ({ kind: "s
 const rounds = Array.from({ length: ROUNDS }, () => ({ snapshot: snapshot(records), codec: codec(records) }));
 const perSecond = (ms: number) => COUNT / ms * 1000;
 const baseline = perSecond(Math.min(...rounds.map(({ codec }) => codec)));
-const reached = perSecond(Math.min(...rounds.map(({ snapshot }) => snapshot)));
+const reached = perSecond(Math.min(...rounds.map(({ snapshot }) => snapshot.ms)));
 console.log(formatTable([
   [`${grouped(COUNT)} SAs, memory back ends, best of ${ROUNDS} rounds`, "records/s", "ratio"],
   ["encode and decode alone (baseline)", grouped(baseline), "1.00"],
   ["snapshot master -> slave", grouped(reached), (reached / baseline).toFixed(2)],
+]));
+console.log(formatTable([
+  [`a slave comes back, ${2 * RENEWED} changes missed`, "snapshot", "rejoin", "ratio"],
+  ...[COUNT, 10 * COUNT].flatMap((sas) => {
+    const { first, again } = rejoin(sas);
+    const percent = (of: (cost: Cost) => number) => `${(100 * of(again) / of(first)).toFixed(2)} %`;
+    return [
+      [
+        `${grouped(sas)} SAs: bytes`,
+        grouped(first.bytes),
+        grouped(again.bytes),
+        percent(({ bytes }) => bytes),
+      ],
+      ["  ms", grouped(first.ms), grouped(again.ms), percent(({ ms }) => ms)],
+    ];
+  }),
 ]));
