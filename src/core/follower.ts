@@ -11,6 +11,7 @@ import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/rec
 import type { Sa } from "../record/sa.ts";
 import type { Change, CountersMessage, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
 import { MAX_WANTED } from "../wire/native/catalog.ts";
+import { Asked } from "./asked.ts";
 import { questionsOf } from "./compare.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
@@ -28,9 +29,6 @@ import type { ApplyQueue, Waiting } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
 import { SaLimits } from "./sa_limits.ts";
 import { slaveRecord } from "./slave_record.ts";
-
-/** An identity is asked about, and a snapshot asked for again, at most once in this time. */
-const ASK_AGAIN_MS = 10_000;
 
 /** Refusals told in one turn: there may be as many as records, and a socket takes only so much. */
 const MOST_REFUSALS = 64;
@@ -101,9 +99,7 @@ export class Follower {
   readonly #refusals = new Refusals();
   /** What to say when the kernel has taken the last change of a snapshot. */
   #complete: { readonly change: number; readonly text: string } | undefined;
-  readonly #askedMs = new Map<string, number>();
-  /** When questions of long ago were last forgotten. */
-  #forgotMs = 0;
+  readonly #asked = new Asked();
   readonly #order: OrderWatch;
   readonly #heldBack: HeldBack;
   readonly leases: Leases;
@@ -206,7 +202,7 @@ export class Follower {
 
   /** Time goes by: asks for another snapshot when the last one did not add up. */
   tick(nowMs: number): void {
-    if (this.#master === undefined || !this.#unequal || !this.#mayAsk("snapshot", nowMs)) return;
+    if (this.#master === undefined || !this.#unequal || !this.#asked.mayAsk("snapshot", nowMs)) return;
     this.#unequal = false;
     this.effects.send(this.#master, { type: "want", identities: [] });
   }
@@ -486,7 +482,7 @@ export class Follower {
   }
 
   #ask(identity: RecordIdentity, nowMs: number): void {
-    if (this.#mayAsk(identity.key, nowMs)) this.want([identity]);
+    if (this.#asked.mayAsk(identity.key, nowMs)) this.want([identity]);
   }
 
   /** Asks the master for the latest state of these records. */
@@ -497,18 +493,6 @@ export class Follower {
       const wanted = some.map((one) => ({ kind: one.kind, identity: encodeIdentity(one) }));
       this.effects.send(this.#master, { type: "want", identities: wanted });
     }
-  }
-
-  #mayAsk(topic: string, nowMs: number): boolean {
-    if (nowMs - this.#forgotMs >= ASK_AGAIN_MS) { // not at each question: there may be thousands
-      for (const [old, thenMs] of this.#askedMs) {
-        if (nowMs - thenMs >= ASK_AGAIN_MS) this.#askedMs.delete(old);
-      }
-      this.#forgotMs = nowMs;
-    }
-    if (nowMs - (this.#askedMs.get(topic) ?? -Infinity) < ASK_AGAIN_MS) return false;
-    this.#askedMs.set(topic, nowMs);
-    return true;
   }
 
   /** When nothing waits any more, puts again the policies that stand in another order than on the master. */
