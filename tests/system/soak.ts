@@ -94,7 +94,7 @@ async function soak(): Promise<number> {
   return run.judge();
 }
 
-/** Processes of sasyncd: a keeper that outlives its daemon would be one too many. */
+/** Processes of sasyncd: a helper that outlives its daemon would be one too many. */
 function countProcesses(): number {
   return [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name) && nameOf(name) === "sasyncd")
     .length;

@@ -1,6 +1,6 @@
-/** A gateway's daemon, life after life: what it logs, and how much memory and how many descriptors it has. */
+/** A gateway's daemon, life after life: what it logs, and how much memory and how many descriptors its processes have. */
 
-import { eventually, type Node, Sasyncd, step } from "../lab/mod.ts";
+import { delay, eventually, type Node, Sasyncd, step } from "../lab/mod.ts";
 import { isExplained } from "./explained.ts";
 
 /** A life is judged from here on. */
@@ -14,6 +14,8 @@ const ENOUGH = 16;
 const MEMORY_MIB = { short: 24, long: 10 };
 const LONG_MS = 30 * 60_000;
 const DESCRIPTORS = 2;
+/** A daemon that ends because another of its processes has does so within this time. */
+const END_MS = 5_000;
 
 interface Sample {
   readonly memoryMiB: number;
@@ -45,18 +47,20 @@ export class Daemon {
     this.#lives++;
   }
 
-  /** Kills one of its processes, the `nth` from the first on. It ends by that, and is to be started again. */
-  async killOne(nth: number): Promise<void> {
+  /** Kills one of its processes: `which` of 0 up to 1 is the first. When the daemon ends by that it is to be started again. */
+  async killOne(which: number): Promise<void> {
     const life = this.#life!;
     const pids = await eventually("its helper", () => {
-      const found = [life.process.pid, ...descendantsOf(life.process.pid)];
+      const found = treeOf(life.process.pid);
       return found.length > 1 && found;
     });
-    const pid = pids[nth % pids.length]!;
+    const pid = pids[Math.floor(which * pids.length)]!;
     step(`${this.node.name}: process ${pid} of ${pids.join(", ")} is killed`);
+    this.#life = undefined;
     Deno.kill(pid, "SIGKILL");
-    await life.process.ended;
-    this.#close();
+    await Promise.race([life.process.ended, delay(END_MS)]);
+    this.#life = life;
+    if (!life.process.running) this.#close();
   }
 
   get running(): boolean {
@@ -90,9 +94,9 @@ export class Daemon {
     if (life === undefined) return;
     if (!life.process.running) throw new Error(`${this.node.name}: ended by itself:\n${life.process.tail()}`);
     if (performance.now() - this.#bornMs < WARM_UP_MS) return;
-    const status = Deno.readTextFileSync(`/proc/${life.process.pid}/status`);
-    const memoryMiB = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-    const descriptors = [...Deno.readDirSync(`/proc/${life.process.pid}/fd`)].length;
+    const pids = treeOf(life.process.pid);
+    const memoryMiB = sum(pids.map((pid) => Number(/VmRSS:\s+(\d+)/.exec(statusOf(pid))?.[1] ?? 0))) / 1024;
+    const descriptors = sum(pids.map(countDescriptors));
     this.#samples.push({ memoryMiB, descriptors });
   }
 
@@ -127,29 +131,43 @@ export class Daemon {
   }
 }
 
-/** All processes that a process has started, and those that these have. */
-function descendantsOf(pid: number): number[] {
+/** A process, all processes that it has started, and those that these have. */
+function treeOf(root: number): number[] {
   const parents = [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     if (!/^\d+$/.test(name)) return [];
-    const parent = Number(/^PPid:\s+(\d+)/m.exec(readIfThere(`/proc/${name}/status`))?.[1]);
-    return [{ pid: Number(name), parent }];
+    const pid = Number(name);
+    return [{ pid, parent: Number(/^PPid:\s+(\d+)/m.exec(statusOf(pid))?.[1]) }];
   });
-  const below = (above: number): number[] =>
-    parents.filter(({ parent }) => parent === above).flatMap((one) => [one.pid, ...below(one.pid)]);
-  return below(pid);
+  const from = (pid: number): number[] => [
+    pid,
+    ...parents.filter(({ parent }) => parent === pid).flatMap((child) => from(child.pid)),
+  ];
+  return from(root);
 }
 
-/** Empty when the process has ended meanwhile. */
-function readIfThere(path: string): string {
+function statusOf(pid: number): string {
+  return unlessGone(() => Deno.readTextFileSync(`/proc/${pid}/status`), "");
+}
+
+function countDescriptors(pid: number): number {
+  return unlessGone(() => [...Deno.readDirSync(`/proc/${pid}/fd`)].length, 0);
+}
+
+/** What `read` gives, or `none` when the process that it reads of has ended meanwhile. */
+function unlessGone<T>(read: () => T, none: T): T {
   try {
-    return Deno.readTextFileSync(path);
+    return read();
   } catch (error) {
     const isGone = error instanceof Error && "code" in error && error.code === "ESRCH";
-    if (isGone || error instanceof Deno.errors.NotFound) return "";
+    if (isGone || error instanceof Deno.errors.NotFound) return none;
     throw error;
   }
 }
 
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 function mean(samples: readonly Sample[], member: keyof Sample): number {
-  return samples.reduce((sum, sample) => sum + sample[member], 0) / samples.length;
+  return sum(samples.map((sample) => sample[member])) / samples.length;
 }

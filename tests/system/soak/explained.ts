@@ -4,8 +4,9 @@
 const MORE = "( \\(and (once|\\d+ times) more\\))?";
 
 /** Why a session has ended: its link was cut, its peer killed, both dialled at once, or it is the end. */
-const LOST = "((said goodbye: )?(silent for 3 s|received SIGTERM)|replaced by another session" +
-  "|connection closed: (EOF|ECONNRESET|EHOSTUNREACH|EPIPE))";
+const LOST =
+  "((said goodbye: )?(silent for 3 s|received SIGTERM|the helper has ended)|replaced by another session" +
+  "|connection closed(: (EOF|ECONNRESET|EHOSTUNREACH|EPIPE)| while sending))";
 
 const EXPLAINED = [
   "sasyncd (started, kernel xfrm, 2 peers|stopped)",
@@ -20,7 +21,7 @@ const EXPLAINED = [
   `peer \\S+: (said goodbye: )?(another session of this pair stays|replaced by another session)${MORE}`,
   `peer \\S+: (cannot connect: (ECONNREFUSED|EHOSTUNREACH)|no answer to connect)${MORE}`,
   `peer \\S+: connection closed during the handshake: ECONNRESET; .*${MORE}`,
-  "the keeper has ended with status 137: starting another one", // it was killed
+  "the helper has ended", // it was killed
 ].map((pattern) => new RegExp(`^${pattern}$`));
 
 /** Whether a fault that the test has made accounts for this line of a log. */

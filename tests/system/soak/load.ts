@@ -204,6 +204,7 @@ function spiOf({ tunnel, generation }: Keyed, way: number): string {
   return (0x10_0000 + tunnel * 2 + way + generation * TUNNELS * 2).toString(16).padStart(8, "0");
 }
 
+/** Above those that an IKE daemon gives by itself. */
 function reqidOf({ tunnel, generation }: Keyed): number {
-  return tunnel + 1 + (generation % 2) * TUNNELS;
+  return 100_000 + tunnel + (generation % 2) * TUNNELS;
 }

@@ -114,7 +114,7 @@ export class Run {
 
   async #kill(): Promise<void> {
     const daemon = this.daemons[Math.floor(this.random() * 2)]!;
-    await daemon.killOne(Math.floor(this.random() * 2));
+    await daemon.killOne(this.random());
     await delay(this.random() * 5_000);
     if (!daemon.running) await daemon.start();
   }
