@@ -1,10 +1,10 @@
 /** sasyncd: which of its processes this one is, by its arguments. The only file that knows Deno.args and Deno.exit. */
 
 import { ConfigError } from "./src/errors.ts";
-import { isExpected } from "./processes/errors.ts";
-import { HELPER, runHelper } from "./processes/helper.ts";
-import { NETWORK, runNetwork } from "./processes/network.ts";
-import { BACKGROUND, start } from "./processes/start.ts";
+import { isExpected } from "./src/process/errors.ts";
+import { HELPER, runHelper } from "./src/process/helper.ts";
+import { NETWORK, runNetwork } from "./src/process/network.ts";
+import { BACKGROUND, start } from "./src/process/start.ts";
 
 Deno.exit(await main([...Deno.args]));
 

@@ -1,4 +1,4 @@
-/** Replaces the running program by itself, with other arguments: execve(2). Started by processes/start.ts. */
+/** Replaces the running program by itself, with other arguments: execve(2). Started by src/process/start.ts. */
 
 import type { Fd } from "../src/ports.ts";
 import { ownFd } from "./fd.ts";

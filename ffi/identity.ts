@@ -1,4 +1,4 @@
-/** Who runs the program, and accounts by name. Used by processes/ before it drops or checks rights. */
+/** Who runs the program, and accounts by name. Used by src/process/ before it drops or checks rights. */
 
 import { DecodeError } from "../src/errors.ts";
 import { type ByteOrder, HOST_ORDER, Layout, Reader, u32, u64 } from "../src/layout/mod.ts";

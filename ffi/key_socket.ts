@@ -1,4 +1,4 @@
-/** PF_KEY sockets (RFC 2367), opened by processes/; the messages are made in src/pfkey. Run on Linux only so far. */
+/** PF_KEY sockets (RFC 2367), opened by src/process/; the messages are made in src/pfkey. Run on Linux only so far. */
 
 import type { KernelSocket } from "../src/ports.ts";
 import { type BufferSizes, FfiKernelSocket, setBufferSizes } from "./kernel_socket.ts";

@@ -1,5 +1,5 @@
 /**
- * What the daemon needs of the world, as interfaces. processes/ joins them with ffi/ and Deno; tests with fakes.
+ * What the daemon needs of the world, as interfaces. src/process/ joins them with ffi/ and Deno; tests with fakes.
  * Everything here is synchronous but `Poller.wait`: one loop waits, all else is done at once.
  */
 

@@ -22,11 +22,15 @@ const doors: Readonly<Record<string, readonly string[]>> = {
     ...["src/pfkey", "src/xfrm", "src/link", "src/wire"],
   ],
   "src/status": ["src/errors.ts", "src/ports.ts", "src/record"],
-  "src/daemon": ["src"],
+  "src/daemon": [
+    ...["src/errors.ts", "src/ports.ts", "src/layout", "src/record", "src/config", "src/log"],
+    ...["src/pfkey", "src/xfrm", "src/link", "src/wire", "src/core", "src/status"],
+  ],
+  // the one room that joins the others with ffi/
+  "src/process": ["src", "ffi"],
   "ffi": ["src/errors.ts", "src/ports.ts", "src/layout", "src/record"],
   "mod.ts": ["src"],
-  "processes": ["src", "ffi"],
-  "main.ts": ["processes", "src"],
+  "main.ts": ["src"],
 };
 
 /** `path` relative to the project, or undefined outside of it. */

@@ -44,7 +44,7 @@ const rows: readonly { file: string; source: string; complaints: readonly string
     source: 'import "../src/core/mirror.ts"',
     complaints: ['"ffi" may not import "src/core/mirror.ts"'],
   },
-  { file: "main.ts", source: 'import "./processes/start.ts"; Deno.exit(Deno.args.length)', complaints: [] },
+  { file: "main.ts", source: 'import "./src/process/start.ts"; Deno.exit(Deno.args.length)', complaints: [] },
   {
     file: "main.ts",
     source: 'import "./tests/fakes/clock.ts"; Deno.dlopen("", {})',

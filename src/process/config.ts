@@ -1,15 +1,15 @@
 /** Reads the configuration: at the start, for a command, and as root for the process that may not. */
 
-import type { Config } from "../src/config/config.ts";
-import type { ConfigReading } from "../src/daemon/helper_messages.ts";
-import { loadConfig } from "../src/daemon/load_config.ts";
-import { namesIn } from "../src/daemon/resolve_config.ts";
-import { ConfigError, SyscallError } from "../src/errors.ts";
-import { effectiveUserId } from "../ffi/identity.ts";
-import { listInterfaceAddresses } from "../ffi/interfaces.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { readOwnedFile } from "../ffi/owned_file.ts";
-import { resolveName } from "../ffi/resolve.ts";
+import type { Config } from "../config/config.ts";
+import type { ConfigReading } from "../daemon/helper_messages.ts";
+import { loadConfig } from "../daemon/load_config.ts";
+import { namesIn } from "../daemon/resolve_config.ts";
+import { ConfigError, SyscallError } from "../errors.ts";
+import { effectiveUserId } from "../../ffi/identity.ts";
+import { listInterfaceAddresses } from "../../ffi/interfaces.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { readOwnedFile } from "../../ffi/owned_file.ts";
+import { resolveName } from "../../ffi/resolve.ts";
 
 /**
  * `see` is given every file that is read, in hex.

@@ -1,23 +1,23 @@
 /** Opens the kernel's SADB and SPD as the configuration and the system ask for it, and the guard. */
 
-import type { Config } from "../src/config/config.ts";
-import { RuleGuard } from "../src/daemon/guard.ts";
-import type { Sight } from "../src/daemon/helper_messages.ts";
-import { MemoryKernel } from "../src/daemon/memory_kernel.ts";
-import { PfkeyKernel } from "../src/daemon/pfkey_kernel.ts";
-import { ResolveError } from "../src/daemon/resolve_config.ts";
-import { XfrmKernel } from "../src/daemon/xfrm_kernel.ts";
-import { SyscallError } from "../src/errors.ts";
-import { HOST_ORDER } from "../src/layout/byte_order.ts";
-import type { Log } from "../src/log/verbosity.ts";
-import { linuxDialect } from "../src/pfkey/linux.ts";
-import { openbsdDialect } from "../src/pfkey/openbsd.ts";
-import { SPD_DUMP_NAME } from "../src/pfkey/openbsd_constants.ts";
-import type { Clock, KernelIpsec } from "../src/ports.ts";
-import { interfaceIndex, interfaceName } from "../ffi/interfaces.ts";
-import { openKeySocket } from "../ffi/key_socket.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../ffi/netlink.ts";
+import type { Config } from "../config/config.ts";
+import { RuleGuard } from "../daemon/guard.ts";
+import type { Sight } from "../daemon/helper_messages.ts";
+import { MemoryKernel } from "../daemon/memory_kernel.ts";
+import { PfkeyKernel } from "../daemon/pfkey_kernel.ts";
+import { ResolveError } from "../daemon/resolve_config.ts";
+import { XfrmKernel } from "../daemon/xfrm_kernel.ts";
+import { SyscallError } from "../errors.ts";
+import { HOST_ORDER } from "../layout/byte_order.ts";
+import type { Log } from "../log/verbosity.ts";
+import { linuxDialect } from "../pfkey/linux.ts";
+import { openbsdDialect } from "../pfkey/openbsd.ts";
+import { SPD_DUMP_NAME } from "../pfkey/openbsd_constants.ts";
+import type { Clock, KernelIpsec } from "../ports.ts";
+import { interfaceIndex, interfaceName } from "../../ffi/interfaces.ts";
+import { openKeySocket } from "../../ffi/key_socket.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../../ffi/netlink.ts";
 
 const PFKEY_WARNING =
   "kernel pfkey: PF_KEY cannot carry AEAD, ESN, counters and more, and Linux is to lose it " +

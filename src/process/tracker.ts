@@ -1,17 +1,17 @@
 /** Opens what says which role this node has. */
 
-import type { Config } from "../src/config/config.ts";
-import { AddressTracker } from "../src/daemon/address_tracker.ts";
-import { CarpTracker } from "../src/daemon/carp_tracker.ts";
-import { LockedTracker } from "../src/daemon/locked_tracker.ts";
-import { ResolveError } from "../src/daemon/resolve_config.ts";
-import { Reader } from "../src/layout/mod.ts";
-import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "../src/link/interfaces.ts";
-import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "../src/link/route_messages.ts";
-import type { RoleTracker } from "../src/ports.ts";
-import { openRouteSocket } from "../ffi/carp.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { NETLINK_ROUTE, openNetlink } from "../ffi/netlink.ts";
+import type { Config } from "../config/config.ts";
+import { AddressTracker } from "../daemon/address_tracker.ts";
+import { CarpTracker } from "../daemon/carp_tracker.ts";
+import { LockedTracker } from "../daemon/locked_tracker.ts";
+import { ResolveError } from "../daemon/resolve_config.ts";
+import { Reader } from "../layout/mod.ts";
+import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from "../link/interfaces.ts";
+import { RTM_DESYNC, RTM_IFANNOUNCE, RTM_IFINFO } from "../link/route_messages.ts";
+import type { RoleTracker } from "../ports.ts";
+import { openRouteSocket } from "../../ffi/carp.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { NETLINK_ROUTE, openNetlink } from "../../ffi/netlink.ts";
 import type { Look } from "./kernel.ts";
 import { INDEX_BYTES } from "./look.ts";
 

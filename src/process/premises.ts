@@ -1,11 +1,11 @@
 /** What a takeover needs beside SAs and policies, as far as this system tells. */
 
-import { LinuxPremises } from "../src/daemon/linux_premises.ts";
-import type { PremisesPorts } from "../src/daemon/premises.ts";
-import type { KernelIpsec } from "../src/ports.ts";
-import { interfaceIndex, interfaceName } from "../ffi/interfaces.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../ffi/netlink.ts";
+import { LinuxPremises } from "../daemon/linux_premises.ts";
+import type { PremisesPorts } from "../daemon/premises.ts";
+import type { KernelIpsec } from "../ports.ts";
+import { interfaceIndex, interfaceName } from "../../ffi/interfaces.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { NETLINK_ROUTE, NETLINK_XFRM, openNetlink } from "../../ffi/netlink.ts";
 
 /** `files`: see PremisesPorts. @throws {SyscallError} */
 export function openPremises(libc: Libc, kernel: KernelIpsec, files: PremisesPorts["files"]): PremisesPorts {

@@ -1,9 +1,9 @@
 /** Whom the network process runs as. */
 
-import type { Config } from "../src/config/config.ts";
-import { ResolveError } from "../src/daemon/resolve_config.ts";
-import { type Account, findAccount } from "../ffi/identity.ts";
-import type { Libc } from "../ffi/libc.ts";
+import type { Config } from "../config/config.ts";
+import { ResolveError } from "../daemon/resolve_config.ts";
+import { type Account, findAccount } from "../../ffi/identity.ts";
+import type { Libc } from "../../ffi/libc.ts";
 
 /** @throws {ResolveError} when the system has no such user. */
 export function accountOf(libc: Libc, config: Config): Account {

@@ -1,11 +1,11 @@
 /** The commands that the operator gives to a daemon that runs. */
 
-import type { Config } from "../src/config/config.ts";
-import { type ControlOrder, runControl } from "../src/daemon/control_program.ts";
-import { COLOUR, PLAIN } from "../src/status/text.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { FfiLocalDoors } from "../ffi/local.ts";
-import { FfiPoller } from "../ffi/poll.ts";
+import type { Config } from "../config/config.ts";
+import { type ControlOrder, runControl } from "../daemon/control_program.ts";
+import { COLOUR, PLAIN } from "../status/text.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { FfiLocalDoors } from "../../ffi/local.ts";
+import { FfiPoller } from "../../ffi/poll.ts";
 
 /** Has the running daemon do something, and says what comes of it. @returns the exit status. */
 export async function control(libc: Libc, config: Config, order: ControlOrder): Promise<number> {

@@ -1,8 +1,8 @@
 /** What systemd tells a service by its environment: where to notify it, how often, and whether stderr is the journal's. */
 
-import { Supervisor } from "../src/daemon/supervisor.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { LocalDatagrams } from "../ffi/local_datagrams.ts";
+import { Supervisor } from "../daemon/supervisor.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { LocalDatagrams } from "../../ffi/local_datagrams.ts";
 
 /** undefined when nobody wants to be notified. */
 export function openSupervisor(libc: Libc): Supervisor | undefined {

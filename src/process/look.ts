@@ -1,19 +1,14 @@
 /** What OpenBSD shows to root alone, as the helper looks it up. Not yet run on OpenBSD. */
 
-import type { Config } from "../src/config/config.ts";
-import type { Sight } from "../src/daemon/helper_messages.ts";
-import { Writer } from "../src/layout/mod.ts";
-import {
-  encodeIfreq,
-  IF_DATA_BYTES,
-  IFREQ_DATA_OFFSET,
-  SIOCGIFDATA,
-} from "../src/link/interface_requests.ts";
-import { SADB_DUMP_NAME, SPD_DUMP_NAME } from "../src/pfkey/openbsd_constants.ts";
-import { FfiInterfaceControl } from "../ffi/carp.ts";
-import { interfaceIndex } from "../ffi/interfaces.ts";
-import type { Libc } from "../ffi/libc.ts";
-import { readSysctl } from "../ffi/sysctl.ts";
+import type { Config } from "../config/config.ts";
+import type { Sight } from "../daemon/helper_messages.ts";
+import { Writer } from "../layout/mod.ts";
+import { encodeIfreq, IF_DATA_BYTES, IFREQ_DATA_OFFSET, SIOCGIFDATA } from "../link/interface_requests.ts";
+import { SADB_DUMP_NAME, SPD_DUMP_NAME } from "../pfkey/openbsd_constants.ts";
+import { FfiInterfaceControl } from "../../ffi/carp.ts";
+import { interfaceIndex } from "../../ffi/interfaces.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { readSysctl } from "../../ffi/sysctl.ts";
 
 /** Bytes of the interface's number before its if_data in `link`. */
 export const INDEX_BYTES = 4;

@@ -3,19 +3,19 @@
  * and the network process, which goes on in the place of this one without root's rights.
  */
 
-import { parseArguments } from "../src/config/arguments.ts";
-import { type Config, DEFAULT_PORT } from "../src/config/config.ts";
-import { printConfig } from "../src/config/print.ts";
-import { formatKey } from "../src/config/shared_key.ts";
-import { LINUX } from "../ffi/constants.ts";
-import { adoptFd, spawnDetached, spawnHelper } from "../ffi/daemonise.ts";
-import { executeSelf } from "../ffi/execute.ts";
-import { openSocketPair } from "../ffi/fd.ts";
-import { effectiveUserId } from "../ffi/identity.ts";
-import { type Libc, openLibc } from "../ffi/libc.ts";
-import { FfiLocalListener } from "../ffi/local_listener.ts";
-import { dropPrivileges } from "../ffi/privileges.ts";
-import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../ffi/process.ts";
+import { parseArguments } from "../config/arguments.ts";
+import { type Config, DEFAULT_PORT } from "../config/config.ts";
+import { printConfig } from "../config/print.ts";
+import { formatKey } from "../config/shared_key.ts";
+import { LINUX } from "../../ffi/constants.ts";
+import { adoptFd, spawnDetached, spawnHelper } from "../../ffi/daemonise.ts";
+import { executeSelf } from "../../ffi/execute.ts";
+import { openSocketPair } from "../../ffi/fd.ts";
+import { effectiveUserId } from "../../ffi/identity.ts";
+import { type Libc, openLibc } from "../../ffi/libc.ts";
+import { FfiLocalListener } from "../../ffi/local_listener.ts";
+import { dropPrivileges } from "../../ffi/privileges.ts";
+import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../../ffi/process.ts";
 import { accountOf } from "./account.ts";
 import { readConfig } from "./config.ts";
 import { control, controlPath } from "./control.ts";

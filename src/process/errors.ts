@@ -1,7 +1,7 @@
 /** Which errors have a message for the operator, and how the others are told. */
 
-import { ConfigError, DecodeError, KernelReplyError, PeerError, SyscallError } from "../src/errors.ts";
-import { ResolveError } from "../src/daemon/resolve_config.ts";
+import { ConfigError, DecodeError, KernelReplyError, PeerError, SyscallError } from "../errors.ts";
+import { ResolveError } from "../daemon/resolve_config.ts";
 
 /** Errors with a message for the operator; everything else is a fault of ours and shows its stack. */
 export function isExpected(error: unknown): error is Error {
