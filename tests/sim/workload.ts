@@ -14,7 +14,10 @@ import { LOCAL_ENDPOINT, type World } from "./world.ts";
 const REKEY_SPIS = 40;
 
 /** Bytes of a great record: a few fill the window of a peer. */
-const GREAT_BYTES = 16 * 1024;
+const GREAT_BYTES = 24 * 1024;
+
+/** Changes of one SA at a time. */
+const BURST = 150;
 
 /** A local SA and a local policy that nothing may touch. @returns their contents */
 export function placeLocals({ kernel }: Gateway): Map<string, string> {
@@ -52,7 +55,7 @@ export function withoutLimits(record: IpsecRecord): IpsecRecord {
 export class Workload {
   #spi = 0;
 
-  /** `isHeavy`: some records are great. */
+  /** `isHeavy`: SAs are great, and some records change often. */
   constructor(private readonly world: World, private readonly isHeavy: boolean) {}
 
   /** Somebody changes a kernel: on masters an IKE daemon, on a slave somebody who should not. */
@@ -69,7 +72,8 @@ export class Workload {
     if (dice < 0.05) return this.#flush(gateway, () => kernel.flushPolicies(POLICY_TYPE.MAIN));
     if (shared.length === 0 || dice > 0.6) return this.#make(gateway, this.#anyRecord());
     const record = world.pick(shared);
-    if (dice < 0.1 && record.kind === "sa") this.expire(gateway, record.sa);
+    if (this.isHeavy && dice > 0.55) this.#burst(gateway, record);
+    else if (dice < 0.1 && record.kind === "sa") this.expire(gateway, record.sa);
     else if (dice < 0.25) this.delete(gateway, record);
     else if (dice < 0.45 && record.kind === "sa") this.#rekey(gateway, record.sa);
     else this.#update(gateway, record);
@@ -135,6 +139,11 @@ export class Workload {
     this.#make(gateway, { kind: "sa", sa: { ...record.sa, soft, hard: { addSeconds: limit } } });
   }
 
+  /** One record changes faster than it can be told. */
+  #burst(gateway: Gateway, record: IpsecRecord): void {
+    for (let i = 0; i < BURST; i++) this.#update(gateway, record);
+  }
+
   /** A flush takes the local records too; their owner puts them back. */
   #flush(gateway: Gateway, act: () => void): void {
     const before = gateway.kernel.records();
@@ -154,7 +163,7 @@ export class Workload {
     if (world.random() < 0.6) {
       const mark = n < 9 ? { value: 0, mask: 0 } : { value: n, mask: 0xff };
       const spi = 0x1000 + (n < 9 ? n : 0x100);
-      const opaque = this.isHeavy && world.random() < 0.5 ? [greatAttribute(n)] : [];
+      const opaque = this.isHeavy ? [greatAttribute(n)] : [];
       return { kind: "sa", sa: sampleSa({ spi, reqid, mark, opaque, aead: world.freshKey() }) };
     }
     const dstBits = world.pick([24, 23]);

@@ -47,6 +47,8 @@ export interface WorldOptions {
   /** Messages as they are, or the bytes of the protocol. */
   readonly wire: "messages" | "frames";
   readonly strictReplay: boolean;
+  /** Data for one peer in one turn. */
+  readonly collectBytes: number;
   readonly trace?: Trace;
 }
 
@@ -182,7 +184,7 @@ export class World {
     this.#effects(gateway, node);
     for (const other of this.gateways) {
       if (other === gateway || !this.wire.hasRoom(gateway, other)) continue;
-      this.#send(gateway, other, node.collect(other.name, gateway.nowMs, 2000));
+      this.#send(gateway, other, node.collect(other.name, gateway.nowMs, this.options.collectBytes));
     }
     this.watch.turned(gateway, this.gateways);
   }
