@@ -1,6 +1,7 @@
 # make         builds ./sasyncd
 # make test    everything that can be tested on this machine; make unit and make system are its parts
 # make check   format, lint (with the import rules), types
+# make sim     nine thousand more worlds of the simulation
 # make demo    two gateways on one screen        make bench   the figures
 # make install DESTDIR= PREFIX=/usr/local: program, manual pages, examples, what systemd wants;    make uninstall
 # make deb     a Debian package in dist/
@@ -33,7 +34,7 @@ setup:
 
 test: check unit system
 
-check unit:
+check unit sim:
 	$(TASK) $@
 
 system: lab
@@ -86,4 +87,4 @@ lab:
 clean:
 	rm -rf sasyncd dist coverage .tools
 
-.PHONY: all setup test check unit system demo bench soak fuzz install uninstall deb dist lab clean
+.PHONY: all setup test check unit sim system demo bench soak fuzz install uninstall deb dist lab clean

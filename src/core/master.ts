@@ -4,7 +4,7 @@
  */
 
 import { equalBytes } from "../record/address.ts";
-import { isEqualProgress, type Progress } from "../record/progress.ts";
+import { furthest, isEqualProgress, type Progress } from "../record/progress.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity, recordKey } from "../record/record.ts";
 import { PROTOCOL } from "../record/sa.ts";
 import type { CatchUp, Message } from "../wire/native/message.ts";
@@ -166,13 +166,17 @@ export class Master {
     this.touch(identity);
   }
 
-  /** Only counters have moved. The birth stays: an age read later could come from a stepped wall clock. */
+  /**
+   * Only counters have moved, and not back: a dump may show them as they were before an event. The birth stays: an age
+   * read later could come from a stepped wall clock.
+   */
   recount(record: IpsecRecord, nowMs: number, key = recordKey(record)): void {
     const before = this.mirror.get(key);
     if (record.kind !== "sa" || before === undefined) return;
     const usedMs = before.usedMs ?? birthOf(record, nowMs).usedMs;
-    const hasMoved = !isEqualProgress(record.sa.counters, before.counters!);
-    this.mirror.count(key, record.sa.counters, { bornMs: before.bornMs, usedMs });
+    const counters = { ...record.sa.counters, ...furthest(before.counters!, record.sa.counters) };
+    const hasMoved = !isEqualProgress(counters, before.counters!);
+    this.mirror.count(key, counters, { bornMs: before.bornMs, usedMs });
     if (hasMoved) this.#count(before.identity);
   }
 

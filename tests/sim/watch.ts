@@ -117,7 +117,7 @@ export class Watch {
 
   /** The daemon of this gateway has done a turn. */
   turned(gateway: Gateway, peers: readonly Gateway[]): void {
-    const { name, node, guarded } = gateway;
+    const { name, node } = gateway;
     if (node === undefined) return;
     const { role, epoch } = node.membership;
     if (epoch < (this.#epochs.get(node) ?? 0)) fail(name, `goes back to epoch ${epoch}`);
@@ -125,6 +125,20 @@ export class Watch {
     if (role === "MASTER" && node.demotion.demoted && node.handover.demotes === undefined) {
       fail(name, `is master and demoted: ${node.demotion.reason}`);
     }
+    for (const peer of peers) {
+      const { last, acknowledged } = this.#sentOn(gateway, peer);
+      const pending = (node.lag(peer.name, gateway.nowMs)?.changes ?? 0) - (last - acknowledged);
+      const most = this.identities.size + OTHER_PENDING;
+      if (pending > most) {
+        fail(name, `has ${pending} changes waiting for ${peer.name}, for ${most} identities`);
+      }
+    }
+  }
+
+  /** The guard is as the node wants it: a master sends, anybody else does not. */
+  guarded({ name, node, guarded }: Gateway): void {
+    if (node === undefined) return;
+    const { role } = node.membership;
     const isLifted = role === "MASTER" && !node.advancing;
     if (isLifted && (guarded?.size ?? 0) > 0) fail(name, "is master and its guard is not lifted");
     if (!isLifted) {
@@ -132,14 +146,6 @@ export class Watch {
         if (identity.kind !== "policy" || refused !== undefined) continue;
         if (guarded === undefined || guarded.size === 0) fail(name, "could send as slave: there is no guard");
         break;
-      }
-    }
-    for (const peer of peers) {
-      const { last, acknowledged } = this.#sentOn(gateway, peer);
-      const pending = (node.lag(peer.name, gateway.nowMs)?.changes ?? 0) - (last - acknowledged);
-      const most = this.identities.size + OTHER_PENDING;
-      if (pending > most) {
-        fail(name, `has ${pending} changes waiting for ${peer.name}, for ${most} identities`);
       }
     }
   }
@@ -155,6 +161,11 @@ export class Watch {
       fail(name, `sends ${oseq} to ${oseq + count} on ${spi} again: ${twice.from} to ${twice.to} went out`);
     }
     this.#used.set(key, [...used, { from: oseq, to: oseq + count }]);
+  }
+
+  /** Nobody takes packets of this SA any more. */
+  ended(sa: Sa): void {
+    this.#used.delete(sa.aead!.key.toHex());
   }
 
   /** Somebody has this record gone. */

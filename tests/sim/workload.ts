@@ -84,14 +84,14 @@ export class Workload {
     for (let i = 0; i < count; i++) this.#make(gateway, this.#anyRecord());
   }
 
-  expire({ kernel }: Gateway, sa: Sa): void {
-    this.world.watch.gone(recordKey({ kind: "sa", sa }));
-    kernel.expire(sa);
+  expire(gateway: Gateway, sa: Sa): void {
+    this.#lose(gateway, { kind: "sa", sa });
+    gateway.kernel.expire(sa);
   }
 
-  delete({ kernel }: Gateway, record: IpsecRecord): void {
-    this.world.watch.gone(recordKey(record));
-    kernel.disturb(
+  delete(gateway: Gateway, record: IpsecRecord): void {
+    this.#lose(gateway, record);
+    gateway.kernel.disturb(
       record.kind === "sa"
         ? { kind: "delete-sa", id: record.sa }
         : { kind: "delete-policy", id: record.policy },
@@ -101,6 +101,13 @@ export class Workload {
   /** An IKE daemon deletes what it has made, and what it thinks that it has. */
   endIke(gateway: Gateway): void {
     for (const record of gateway.kernel.records().filter(isShared)) this.delete(gateway, record);
+  }
+
+  /** Without `flushmode startup` a node may keep what its master has no more, and use it again. */
+  #lose({ options }: Gateway, record: IpsecRecord): void {
+    const { watch } = this.world;
+    watch.gone(recordKey(record));
+    if (record.kind === "sa" && !options.sweeps) watch.ended(record.sa);
   }
 
   #put({ kernel }: Gateway, record: IpsecRecord): void {
@@ -151,7 +158,7 @@ export class Workload {
     const left = contents(gateway.kernel.records());
     for (const record of before) {
       if (left.has(recordKey(record))) continue;
-      if (isShared(record)) this.world.watch.gone(recordKey(record));
+      if (isShared(record)) this.#lose(gateway, record);
       else gateway.kernel.disturb({ kind: "put", record });
     }
   }

@@ -195,6 +195,7 @@ export class World {
     if (node.advancing) node.advanced(kernel.advance(node.nextAdvances(4)));
     const guard = node.guardChange();
     if (guard !== undefined) gateway.guarded = new Set(guard.map(formatAddress));
+    this.watch.guarded(gateway);
     const changes = node.nextChanges(4, nowMs);
     let results: readonly KernelResult[] | undefined;
     try {

@@ -96,6 +96,14 @@ Deno.test("Master.recount() takes counters and the first use, and keeps the birt
   assertEquals([one.mirror.size, told(one)], [1, ["counters"]]);
 });
 
+Deno.test("Master.recount() with what a dump showed before an event moves nothing back", () => {
+  const one = master({ records: [sa(1)] });
+  const at = (oseq: bigint) => sa(1, { counters: sampleCounters({ oseq }) });
+  one.progress(recordKey(sa(1)), sampleCounters({ oseq: 10n }), 0);
+  one.recount(at(5n), 0);
+  assertEquals(one.mirror.get(recordKey(sa(1)))?.counters?.oseq, 10n);
+});
+
 Deno.test("Master.forget() tells once", () => {
   const one = master({ records: [sa(1)] });
   one.forget(recordKey(sa(1)));
