@@ -8,7 +8,7 @@ import { type Mutation, MUTATIONS } from "./mutations.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** What the simulation needs of the tree. */
-const PARTS = ["src", "types", "tests/sim", "tests/fakes", "deno.json", "deno.lock"];
+const PARTS = ["src", "tests/sim", "tests/fakes", "deno.json", "deno.lock"];
 
 const seeds = Number(Deno.args[0] ?? 2000);
 if (!Number.isSafeInteger(seeds) || Deno.args.length > 1) {

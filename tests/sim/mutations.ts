@@ -101,18 +101,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "",
   ),
   fault(
-    "an overrun is not followed by a dump",
-    "src/core/own_kernel.ts",
-    'this.parts.effects.log("detail", `comparing with the kernel: ${event.reason}`);\n        this.beginDump();',
-    'this.parts.effects.log("detail", `comparing with the kernel: ${event.reason}`);',
-  ),
-  fault(
-    "the order that a dump shows is not looked at",
-    "src/core/own_kernel.ts",
-    "if (inDoubt || !isInOrder) this.#order(keys);",
-    "",
-  ),
-  fault(
     "a slave does not repair what somebody deletes",
     "src/core/follower.ts",
     "if (expired) this.#ask(identity, nowMs);\n    else this.queue.add(identity);",
@@ -135,18 +123,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "src/core/kernel_steps.ts",
     'role === "MASTER" && !this.advancing;',
     'role === "MASTER";',
-  ),
-  fault(
-    "a takeover moves no stale lease",
-    "src/core/leases.ts",
-    "if (!isStale && !strict) return",
-    "if (!strict) return",
-  ),
-  fault(
-    "a comparison does not see what is lacking",
-    "src/core/compare.ts",
-    "if (theirs.size > 0) lacking.push({ bucket, digests: [...theirs] });",
-    "",
   ),
   fault(
     "what a snapshot does not name stays",
