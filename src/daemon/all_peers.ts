@@ -3,7 +3,8 @@
 import type { Interest, Readiness } from "../ports.ts";
 import type { Message } from "../wire/native/message.ts";
 import type { ClassicPeers } from "./classic_peers.ts";
-import type { Acquaintance, Peers, PeersSettings } from "./peers.ts";
+import type { Acquaintance } from "./peer.ts";
+import type { Peers, PeersSettings } from "./peers.ts";
 
 export class AllPeers {
   constructor(private readonly native: Peers, private readonly classic: ClassicPeers) {}

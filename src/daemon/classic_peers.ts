@@ -15,7 +15,7 @@ import { type Address, equalBytes } from "../record/address.ts";
 import type { ClassicMessage } from "../wire/classic/message.ts";
 import type { Message } from "../wire/native/message.ts";
 import { ClassicLink } from "./classic_link.ts";
-import { type Acquaintance, BACKOFF_MS } from "./peers.ts";
+import { type Acquaintance, BACKOFF_MS } from "./peer.ts";
 
 /** Connections of one peer that it has dialled; a further one replaces the oldest. */
 const ACCEPTED_LIMIT = 4;

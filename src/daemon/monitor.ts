@@ -10,7 +10,7 @@ import type { KernelChange, KernelEvent, KernelResult } from "../ports.ts";
 import { identityOf, identityOfPolicy, identityOfSa } from "../record/record.ts";
 import type { MonitorEvent } from "../status/event.ts";
 import type { Answer, ControlTask } from "./control_server.ts";
-import type { Acquaintance } from "./peers.ts";
+import type { Acquaintance } from "./peer.ts";
 
 /** Events that may wait for one listener. */
 const MOST_WAITING = 10_000;

@@ -9,17 +9,13 @@ import type { RepeatLimit } from "../log/repeat_limit.ts";
 import type { Clock, Connection, Interest, Listener, Random, Readiness, Transport } from "../ports.ts";
 import { type Address, equalBytes, formatAddress } from "../record/address.ts";
 import { type Hello, type Message, REVISION } from "../wire/native/message.ts";
+import { type Acquaintance, Peer, type PeerSettings } from "./peer.ts";
 import { PeerLink, REPLACED, SILENCE_MS } from "./peer_link.ts";
 
 const PING_MS = 1000;
-/** First and longest wait before dialling again. */
-export const BACKOFF_MS = { min: 500, max: 10_000 } as const;
 
 /** Connections from one peer that have not shown the key yet; a further one replaces the oldest. */
 const HALF_OPEN_LIMIT = 4;
-
-/** Connections from one peer that are taken in a second: each costs the arithmetic of a handshake. */
-const ACCEPTS_PER_SECOND = 16;
 
 /** Connections taken from a listener in one turn. */
 const ACCEPTS_PER_TURN = 64;
@@ -29,17 +25,6 @@ const OLD_KEY_MS = 10_000;
 
 /** Why one of two sessions is not needed: that both sides dial at once, or dial anew, is no fault. */
 const SPARE = "another session of this pair stays";
-
-/** A peer as configured. */
-export interface PeerSettings {
-  readonly name: string;
-  readonly address: Address;
-  readonly port: number;
-  readonly psk: Uint8Array;
-  /** Is to follow `psk`: taken from who dials, and tried when `psk` fails. */
-  readonly nextPsk?: Uint8Array;
-  readonly slaveOnly: boolean;
-}
 
 /** What the connections tell their owner. All of it may throw PeerError or DecodeError to end the session. */
 export interface PeersEvents {
@@ -72,34 +57,6 @@ export interface PeersOptions extends PeersSettings {
   readonly events: PeersEvents;
 }
 
-/** How things stand between this node and a peer. */
-export interface Acquaintance {
-  readonly protocol: "native" | "classic";
-  readonly isConnected: boolean;
-  /** When that began. */
-  readonly sinceMs: number;
-  /** What is known of the peer's side or, when it is not connected, why. */
-  readonly text: string;
-}
-
-interface Peer {
-  settings: PeerSettings;
-  readonly links: Set<PeerLink>;
-  /** The one session that is used; it has shown its HELLO. */
-  live: PeerLink | undefined;
-  /** Since when there is a live one, or none. */
-  sinceMs: number;
-  /** Its system, or why there is no session. */
-  text: string;
-  backoffMs: number;
-  dialAtMs: number;
-  /** Dials since the last session; every second one is made with the next key, if there is one. */
-  dials: number;
-  /** Connections that came since then, for at most a second. */
-  came: number;
-  countedMs: number;
-}
-
 export class Peers {
   readonly #peers = new Map<string, Peer>();
   #settings: PeersSettings;
@@ -130,18 +87,7 @@ export class Peers {
   }
 
   #meetNew(settings: PeerSettings): void {
-    this.#peers.set(settings.name, {
-      settings,
-      links: new Set(),
-      live: undefined,
-      sinceMs: this.#now(),
-      text: "not connected yet",
-      backoffMs: BACKOFF_MS.min,
-      dialAtMs: this.#now(),
-      dials: 0,
-      came: 0,
-      countedMs: -Infinity,
-    });
+    this.#peers.set(settings.name, new Peer(settings, this.#now()));
   }
 
   #forget(peer: Peer): void {
@@ -154,13 +100,16 @@ export class Peers {
   }
 
   #change(peer: Peer, settings: PeerSettings): void {
-    const before = peer.settings;
+    const [hasOtherRole, hasOtherKeys] = [
+      settings.slaveOnly !== peer.settings.slaveOnly,
+      peer.hasOtherKeys(settings),
+    ];
     peer.settings = settings;
-    if (settings.slaveOnly !== before.slaveOnly) return this.#endAll(peer, "its role has changed");
-    if (sameKey(settings.psk, before.psk) && sameKey(settings.nextPsk, before.nextPsk)) return;
+    if (hasOtherRole) return this.#endAll(peer, "its role has changed");
+    if (!hasOtherKeys) return;
     const reason = "the shared key has changed";
     for (const link of [...peer.links]) {
-      if (keyRank(link, settings) > 0) continue;
+      if (peer.hasKeyOf(link)) continue;
       if (link === peer.live) link.retire(this.#now() + OLD_KEY_MS, reason);
       else this.#end(link, reason, link.open);
     }
@@ -186,8 +135,7 @@ export class Peers {
 
   /** How things stand with a peer. */
   acquaintance(name: string): Acquaintance {
-    const { live, sinceMs, text } = this.#peers.get(name)!;
-    return { protocol: "native", isConnected: live !== undefined, sinceMs, text };
+    return this.#peers.get(name)!.acquaintance;
   }
 
   /** Whether more data for this peer may be handed over. */
@@ -247,8 +195,8 @@ export class Peers {
     let nextMs = nowMs + PING_MS;
     for (const peer of this.#peers.values()) {
       for (const link of [...peer.links]) this.#endOverdue(link, polledMs);
-      if (this.#mayDial(peer) && nowMs >= peer.dialAtMs) this.#dial(peer);
-      if (this.#mayDial(peer)) nextMs = Math.min(nextMs, peer.dialAtMs);
+      if (peer.mayDial(nowMs) && nowMs >= peer.dialAtMs) this.#dial(peer);
+      if (peer.mayDial(nowMs)) nextMs = Math.min(nextMs, peer.dialAtMs);
       if (peer.live !== undefined) nextMs = Math.min(nextMs, this.#keepAlive(peer.live, nowMs));
       for (const { deadline } of peer.links) nextMs = Math.min(nextMs, deadline.atMs);
     }
@@ -277,33 +225,19 @@ export class Peers {
     return this.options.clock.bootMs();
   }
 
-  /** A node with a live session does not dial, unless that session is to be renewed. */
-  #mayDial({ live, links, settings }: Peer): boolean {
-    if ([...links].some((link) => link.dialled && link !== live)) return false;
-    if (live === undefined || keyRank(live, settings) === 0) return true;
-    return live.dialled && live.isOld(this.#now());
-  }
-
   #dial(peer: Peer): void {
     const { settings } = peer;
     const local = this.#settings.localAddresses.find(({ length }) => length === settings.address.length);
-    const { psk, nextPsk = psk } = settings;
-    const key = peer.dials++ % 2 === 0 ? psk : nextPsk;
+    const psk = peer.takeKey();
     try {
       const connection = this.options.transport.connect(settings, local);
-      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), psk: key, connection, dialled: true }));
+      peer.links.add(new PeerLink({ ...this.#linkOptions(peer), psk, connection, dialled: true }));
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
-      this.#postpone(peer);
-      peer.text = error.message;
+      peer.postpone(this.#now(), false);
+      peer.explain(error.message);
       this.#trouble(settings.name, error.message);
     }
-  }
-
-  /** The next dial, and a longer wait before the one after it. */
-  #postpone(peer: Peer): void {
-    peer.dialAtMs = this.#now() + peer.backoffMs;
-    peer.backoffMs = Math.min(peer.backoffMs * 2, BACKOFF_MS.max);
   }
 
   /** No descriptor or memory left (EMFILE …): the connection waits in the listener until the next try. */
@@ -329,29 +263,19 @@ export class Peers {
         this.#refuse(formatAddress(remote), "is no configured peer, connection refused");
         continue;
       }
-      if (!this.#mayTake(peer)) {
+      if (!peer.mayTake(this.#now())) {
         connection.drop();
         this.#refuse(peer.settings.name, "connects too often, connection refused");
         continue;
       }
-      const waiting = [...peer.links].filter((link) => !link.dialled && !link.open);
+      const waiting = peer.halfOpen;
       if (waiting.length >= HALF_OPEN_LIMIT) this.#end(waiting[0]!, "too many half-open connections", false);
-      this.#add(peer, new PeerLink({ ...this.#linkOptions(peer), connection, dialled: false }));
+      peer.links.add(new PeerLink({ ...this.#linkOptions(peer), connection, dialled: false }));
     }
-  }
-
-  #mayTake(peer: Peer): boolean {
-    const nowMs = this.#now();
-    if (nowMs - peer.countedMs >= 1000) [peer.came, peer.countedMs] = [0, nowMs];
-    return ++peer.came <= ACCEPTS_PER_SECOND;
   }
 
   #linkOptions({ settings: { name, psk, nextPsk } }: Peer) {
     return { peer: name, psk, nextPsk, random: this.options.random, nowMs: this.#now() };
-  }
-
-  #add(peer: Peer, link: PeerLink): void {
-    peer.links.add(link);
   }
 
   #use(link: PeerLink, { read, write, error }: Readiness): void {
@@ -399,14 +323,12 @@ export class Peers {
       }
     }
     const loser = peer.live;
-    if (loser !== undefined && !this.#wins(link, loser, peer.settings)) {
+    if (loser !== undefined && !peer.wins(link, loser, this.#ownId)) {
       return this.#end(link, SPARE, true);
     }
     if (!link.helloSent) this.#sayHello(link);
     if (loser !== undefined) this.#replace(peer, loser, link);
-    peer.live = link;
-    peer.dials = 0;
-    [peer.sinceMs, peer.text] = [this.#now(), hello.os];
+    peer.use(link, hello.os, this.#now());
     this.options.log.state(`peer ${link.peer}: connected, ${hello.os}`);
     this.options.events.up(link.peer, hello, peer.settings.slaveOnly);
   }
@@ -423,19 +345,9 @@ export class Peers {
   }
 
   #down(peer: Peer, reason: string): void {
-    peer.live = undefined;
-    [peer.sinceMs, peer.text] = [this.#now(), reason];
+    peer.lose(reason, this.#now());
     this.options.log.state(`peer ${peer.settings.name}: disconnected, ${reason}`);
     this.options.events.down(peer.settings.name);
-  }
-
-  /** The one with the newer key stays, else the one dialled by the greater node id, of two by the same dialler the newer. */
-  #wins(link: PeerLink, loser: PeerLink, settings: PeerSettings): boolean {
-    if (loser.nodeId !== link.nodeId) return true; // that process is dead
-    const newer = keyRank(link, settings) - keyRank(loser, settings);
-    if (newer !== 0) return newer > 0;
-    if (loser.dialled === link.dialled) return true;
-    return link.dialled === (this.#ownId > link.nodeId!);
   }
 
   /** Runs what may find the session broken. */
@@ -457,10 +369,9 @@ export class Peers {
     if (polite) this.#sayBye(link, reason);
     else link.connection.drop();
     const wasLive = peer.live === link;
-    if (wasLive) peer.backoffMs = BACKOFF_MS.min;
-    if (wasLive || link.dialled) this.#postpone(peer);
+    if (wasLive || link.dialled) peer.postpone(this.#now(), wasLive);
     if (wasLive) return this.#down(peer, reason);
-    if (peer.live === undefined) peer.text = reason;
+    peer.explain(reason);
     const isSpare = link.dialled && peer.live !== undefined ||
       [SPARE, REPLACED].some((why) => reason.endsWith(why));
     return link.connected && !isSpare ? this.#refuse(link.peer, reason) : this.#trouble(link.peer, reason);
@@ -483,15 +394,4 @@ export class Peers {
   #trouble(peer: string, reason: string): void {
     this.options.troubles.once(peer, `peer ${peer}: ${reason}`, this.#now());
   }
-}
-
-/** How new the key of a session is: 2 the next one, 1 the present one, 0 one that is not configured any more. */
-function keyRank({ psk }: PeerLink, settings: PeerSettings): number {
-  if (psk === undefined) return 0;
-  if (sameKey(psk, settings.nextPsk)) return 2;
-  return sameKey(psk, settings.psk) ? 1 : 0;
-}
-
-function sameKey(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a === b || a !== undefined && b !== undefined && equalBytes(a, b);
 }

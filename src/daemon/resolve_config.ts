@@ -16,7 +16,7 @@ import {
 } from "../record/address.ts";
 import { derivePsk } from "../wire/native/psk.ts";
 import type { ClassicPeerSettings } from "./classic_peers.ts";
-import type { PeerSettings } from "./peers.ts";
+import type { PeerSettings } from "./peer.ts";
 
 /** What only the system knows. */
 export interface Resolver {

@@ -4,7 +4,7 @@ import type { Dealings } from "../core/dealings.ts";
 import type { Node } from "../core/node.ts";
 import type { KernelIpsec } from "../ports.ts";
 import type { LossView, PeerView, RecordCounts, RefusalView, StatusView } from "../status/view.ts";
-import type { Acquaintance } from "./peers.ts";
+import type { Acquaintance } from "./peer.ts";
 
 /** Whom to ask. */
 export interface Informants {
