@@ -184,7 +184,7 @@ export class ClassicTalk {
 
   #tellRole(role: Role, nowMs: number): void {
     const none = { epoch: 0, greatestEpoch: 0, master: new Uint8Array(16), following: false };
-    this.#port.tell({ type: "state", role, ...none }, nowMs);
+    this.#port.tell({ type: "state", role, ...none, demotion: "none" }, nowMs);
   }
 
   /** Everything is wanted: either it is on its way, or there has to be a new connection. */

@@ -5,6 +5,7 @@
  */
 
 import type { Role } from "../ports.ts";
+import type { DemotionCause } from "../wire/native/message.ts";
 
 /** A peer that cannot be reached for this long, or does not say its role, is not waited for. */
 export const WAIT_MS = 5000;
@@ -51,6 +52,12 @@ export class Demotion {
   /** Whether this node is to be demoted. */
   get demoted(): boolean {
     return this.#demoted || this.#forced !== undefined;
+  }
+
+  /** What the peers are told of it. What is lacking weighs more than what somebody wants. */
+  get cause(): DemotionCause {
+    if (this.#demoted) return "other";
+    return this.#forced === undefined ? "none" : "handover";
   }
 
   /** Why it is, or why it is not any more; for the log. */

@@ -28,6 +28,8 @@ export interface HandoverSituation {
   readonly peers: readonly Successor[];
   /** The master that is followed. */
   readonly followed: string | undefined;
+  /** It hands over, and nobody but this node can take over. */
+  readonly called: boolean;
   /** All that it has is here, in the own kernel too. */
   readonly synced: boolean;
 }
@@ -43,7 +45,7 @@ export class Handover {
   #result: HandoverResult = { state: "none" };
   #standing = "";
   #deadlineMs = 0;
-  /** This node is to stay demoted: until it is master again, for the operator may take his time. */
+  /** This node is to stay demoted, for the operator may take his time: until it is master again, or is called. */
   #resting = false;
   /** Deletions are not told before. */
   #withholdUntilMs = -Infinity;
@@ -79,7 +81,7 @@ export class Handover {
 
   /** Time goes by, or something has changed. */
   step(situation: HandoverSituation, nowMs: number): void {
-    if (this.#resting && situation.role === "MASTER") this.#resting = false;
+    if (situation.role === "MASTER" || situation.called && situation.synced) this.#resting = false;
     if (this.#result.state !== "moving") return;
     this.#standing = standingOf(situation);
     const { role, followed, synced, peers } = situation;

@@ -5,7 +5,7 @@
 
 import { PeerError } from "../errors.ts";
 import type { Role } from "../ports.ts";
-import type { State } from "../wire/native/message.ts";
+import type { DemotionCause, State } from "../wire/native/message.ts";
 import type { PeerView } from "./demotion.ts";
 
 /** A starting master waits this long for the STATE of its peers before it speaks. */
@@ -35,6 +35,8 @@ export class Membership {
   #epochOwner = NOBODY;
   /** Peers that were seen as MASTER while this node was MASTER too. */
   twoMasters = 0;
+  /** Of this node, for its STATE. */
+  #demotion: DemotionCause = "other";
   #startingSinceMs: number | undefined;
   readonly #members = new Map<string, Member>();
 
@@ -53,6 +55,13 @@ export class Membership {
     this.#startingSinceMs = role === "MASTER" ? nowMs : undefined;
     this.#follow(); // so that it is said when whoever is followed from now on goes
     return true;
+  }
+
+  /** This node is demoted, or not. @returns whether that is new, and STATE has to be sent again. */
+  setDemotion(cause: DemotionCause): boolean {
+    const isNew = cause !== this.#demotion;
+    this.#demotion = cause;
+    return isNew;
   }
 
   join(peer: string, nodeId: string, slaveOnly: boolean, epochless = false): void {
@@ -142,14 +151,28 @@ export class Membership {
     this.#members.set(peer, member);
   }
 
-  /** Whether this peer has a session, may become master here, and says that it is slave; else why not. */
+  /**
+   * Why this peer cannot become master now; undefined: it has a session, may become master, says that it is slave, and
+   * lacks nothing. One that only its own handover demotes can: it is called.
+   */
   obstacle(peer: string): string | undefined {
     const member = this.#members.get(peer);
     if (member === undefined) return "is not connected";
     if (member.slaveOnly) return "is to be slave only";
     if (member.epochless) return "speaks the classic protocol";
-    const role = member.state?.role;
-    return role === "SLAVE" ? undefined : role === undefined ? "does not say its role yet" : `is ${role}`;
+    if (member.state === undefined) return "does not say its role yet";
+    const { role, demotion } = member.state;
+    if (role !== "SLAVE") return `is ${role}`;
+    return demotion === "other" ? "is demoted: its own status says why" : undefined;
+  }
+
+  /** Whether the followed master hands over, and no other slave is there that is not demoted. */
+  get isCalled(): boolean {
+    const { followed } = this;
+    if (followed === undefined || this.said(followed)?.demotion !== "handover") return false;
+    return !this.#members.values().some(({ slaveOnly, epochless, state }) =>
+      !slaveOnly && !epochless && state?.role === "SLAVE" && state.demotion === "none"
+    );
   }
 
   /** What a peer said last on its session; undefined: nothing. */
@@ -179,6 +202,7 @@ export class Membership {
       greatestEpoch: this.greatestEpoch,
       master: Uint8Array.from(this.#epochOwner.match(/../g)!, (hex) => parseInt(hex, 16)),
       following: this.acting || this.followed !== undefined,
+      demotion: this.#demotion,
     };
   }
 

@@ -138,6 +138,7 @@ export class Node {
     const text = refusal === undefined ? "handover begins" : `handover refused: ${refusal}`;
     this.#parts.effects.log("state", text);
     this.#followHandover(nowMs);
+    this.#tellDemotion();
     return refusal;
   }
 
@@ -295,13 +296,13 @@ export class Node {
   // --- inside ---
 
   #handoverSituation(): HandoverSituation {
-    const { role, acting, followed, peerNames } = this.membership;
+    const { role, acting, followed, isCalled, peerNames } = this.membership;
     const peers = peerNames.map((name) => ({
       name,
       live: this.#talk.isLive(name),
       obstacle: () => this.membership.obstacle(name) ?? this.#parts.master.lackOf(name),
     }));
-    return { role, acting, peers, followed, synced: this.synced };
+    return { role, acting, peers, followed, called: isCalled, synced: this.synced };
   }
 
   #stepHandover(nowMs: number): void {
@@ -327,6 +328,11 @@ export class Node {
     const equal = isWhole && this.#parts.follower.synced;
     const complete = isWhole && this.synced;
     this.demotion.step({ role, peers: views, followed, equal, complete }, nowMs);
+    this.#tellDemotion();
+  }
+
+  #tellDemotion(): void {
+    if (this.membership.setDemotion(this.demotion.cause)) this.#talk.announce();
   }
 
   /** What the IKE daemon would have deleted, had it known it. During a handover it is the next master's. */

@@ -44,4 +44,5 @@ class HandoverTask implements ControlTask {
 
 const DEMOTED = "demoted this node; waiting until another one is master";
 const MOVE_IT = "nothing is configured that demotes this node: move the address now";
-const RESTS = "this node stays demoted until it becomes master or sasyncd is started again";
+const RESTS =
+  "this node stays demoted until it becomes master, a handover back needs it, or sasyncd is started again";

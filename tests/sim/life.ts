@@ -3,7 +3,7 @@
  * changes, failing kernels, handovers; then quiet, a comparison, and in some a handover in a world that is well.
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { HANDOVER_MS } from "../../src/core/handover.ts";
 import { recordOf } from "../../src/core/mirror.ts";
 import { slaveRecord } from "../../src/core/slave_record.ts";
@@ -216,6 +216,8 @@ function handOver({ world, workload }: Life, from: Gateway): Gateway {
     world.setRole(to, "MASTER");
   }
   world.run(moves ? QUIET_MS : HANDOVER_MS);
+  const isFree = (one: Gateway) => one !== from && !one.node!.demotion.demoted;
+  assert(moves || world.gateways.some(isFree), "nobody is there whose preference is not lowered");
   if (!endsFirst) workload.endIke(from);
   world.run(QUIET_MS);
   assertEquals(from.node!.handover.result.state, moves ? "done" : "failed");

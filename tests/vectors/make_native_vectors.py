@@ -165,7 +165,7 @@ MESSAGES = {
     "hello": message(
         CRITICAL | 1, u16(1), ID_A, u32(0), ID_B, block(b"linux"),
         u16(2), u8(4), v4("192.0.2.1"), u8(16), V6_A),
-    "state": message(CRITICAL | 2, u8(2), u64(5), u64(2**53 - 1), ID_A, u8(1)),
+    "state": message(CRITICAL | 2, u8(2), u64(5), u64(2**53 - 1), ID_A, u8(1), u8(2)),
     "snapshotBegin": message(CRITICAL | 3, u64(1), u64(5)),
     "snapshotEnd": message(CRITICAL | 4, u64(9), u64(7), ID_B),
     "put": message(CRITICAL | 5, u64(2), u8(0), u64(3), block(SA_SMALL), block(SA_COUNTERS)),

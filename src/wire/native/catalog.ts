@@ -26,7 +26,7 @@ import {
   type WireFields,
   word,
 } from "./fields.ts";
-import type { BucketList, Message } from "./message.ts";
+import { type BucketList, DEMOTION_CAUSES, type Message } from "./message.ts";
 
 /** The sender's next frame uses its next key. Made and taken by the session, never seen outside of it. */
 export interface Rekey {
@@ -126,6 +126,7 @@ export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
     greatestEpoch: counter,
     master: id16,
     following: flag,
+    demotion: choice(DEMOTION_CAUSES),
   }),
   "snapshot-begin": critical(3, { change: counter, epoch: counter }),
   "snapshot-end": critical(4, { change: counter, count: counter, digest: id16 }),

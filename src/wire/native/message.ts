@@ -27,7 +27,11 @@ export interface Hello {
   readonly addresses: readonly Address[];
 }
 
-/** Role and epochs; at the start of a session and at every change of one of them. */
+/** Why a node is demoted, the weightier cause; by their place in this list on the wire. */
+export const DEMOTION_CAUSES = ["none", "handover", "other"] as const;
+export type DemotionCause = typeof DEMOTION_CAUSES[number];
+
+/** Role, epochs and demotion; at the start of a session and at every change of one of them. */
 export interface State {
   readonly type: "state";
   readonly role: Role;
@@ -38,6 +42,8 @@ export interface State {
   readonly master: Uint8Array;
   /** Whether that master is alive and followed now. */
   readonly following: boolean;
+  /** Of a master, `handover` says that it hands over; of a slave, that only its own handover demotes it. */
+  readonly demotion: DemotionCause;
 }
 
 /** A complete snapshot follows: what is not put before its END is not there. */

@@ -167,7 +167,7 @@ test("charon of the old master is stopped and deletes its SAs: they are put back
   await seen.end();
 });
 
-test("a handover back, from gw2 to gw1, lifts gw1's demotion", async () => {
+test("a handover back, from gw2 to gw1, first lifts gw1's demotion", async () => {
   charon1 = await Charon.start(lab.gw1, tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4));
   const from = one.log.length;
   const lost = await lostDuring(async () => {
@@ -176,6 +176,8 @@ test("a handover back, from gw2 to gw1, lifts gw1's demotion", async () => {
   });
   step(`${lost} pings were lost`);
   await one.waitForLog(/SLAVE -> MASTER/, 20_000, from);
+  const order = one.log.slice(from).flatMap((line) => /not demoted any more|-> MASTER/.exec(line)?.[0] ?? []);
+  assertEquals(order, ["not demoted any more", "-> MASTER"], "the other one's handover has lifted it");
   await eventually("lifted demotion", async () => await says(lab.gw1) === `${WEIGHT}`);
   assertEquals(await spis(lab.client), inherited);
   assert(flood.sender.running, flood.sender.tail());

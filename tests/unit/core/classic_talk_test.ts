@@ -101,6 +101,7 @@ const STATE: Message = {
   greatestEpoch: 1,
   master: new Uint8Array(16),
   following: false,
+  demotion: "none",
 };
 
 function putOf(record: IpsecRecord, rank = 1): Change {

@@ -10,7 +10,7 @@ import {
 } from "../../../src/core/handover.ts";
 import type { NodeSettings } from "../../../src/core/parts.ts";
 import { POLICY_TYPE } from "../../../src/record/policy.ts";
-import { connect, disconnect, Host, nameOf, policy, sa, settle, TestClock } from "./support.ts";
+import { connect, disconnect, Host, nameOf, policy, sa, settle, stateOf, TestClock } from "./support.ts";
 import { identityOf } from "../../../src/record/record.ts";
 
 const fit = (name = "p"): Successor => ({ name, live: true, obstacle: () => undefined });
@@ -22,6 +22,7 @@ const master: HandoverSituation = {
   acting: true,
   peers: [fit()],
   followed: undefined,
+  called: false,
   synced: false,
 };
 const slave: HandoverSituation = { ...master, role: "SLAVE", acting: false };
@@ -127,6 +128,18 @@ Deno.test("Handover keeps this node demoted until it is master again", () => {
   assertEquals(handover.demotes, undefined);
 });
 
+Deno.test("Handover keeps this node demoted until it is called and has all that the master has", () => {
+  const handover = new Handover();
+  handover.start(master, 0);
+  handover.step(synced, 1);
+  handover.step({ ...following, called: true }, 2);
+  assertEquals(handover.demotes, "handover");
+  handover.step({ ...synced, called: true }, 3);
+  assertEquals(handover.demotes, undefined);
+  handover.step(synced, 4);
+  assertEquals(handover.demotes, undefined);
+});
+
 Deno.test("Handover lifts the demotion when it has failed", () => {
   const handover = new Handover();
   handover.start(master, 0);
@@ -202,6 +215,10 @@ const OBSTACLES: readonly (readonly [obstacle: string, make: (a: Host, b: Host) 
     (a, b) => (disconnect(a, b), a.node.peerUp("b", "0".repeat(31) + "2", false)),
   ],
   [
+    "is demoted: its own status says why",
+    (a) => a.node.receive("b", stateOf("SLAVE", 1, { demotion: "other" }), a.clock.nowMs),
+  ],
+  [
     "has refused what there is (records: 1)",
     (a, b) => {
       b.refuses.add("put sa 3");
@@ -249,6 +266,44 @@ Deno.test("Node.handOver() demotes a master, and is done when the other one is",
   setRole(b, "SLAVE");
   settle(a, b);
   assertEquals(a.node.demotion.demoted, false);
+});
+
+/** `from` hands over to `to`, whose address moves. */
+function moveFrom(from: Host, to: Host, ...others: Host[]): void {
+  assertEquals(handOver(from), undefined);
+  wait(1000, from, to, ...others);
+  setRole(to, "MASTER");
+  setRole(from, "SLAVE");
+  wait(3000, from, to, ...others);
+  assertEquals(from.node.handover.result, { state: "done" });
+}
+
+Deno.test("Node.handOver() back to a node that rests demoted has that lift its demotion", () => {
+  const { a, b } = pair();
+  moveFrom(a, b);
+  wait(60_000, a, b);
+  assertEquals([a.node.demotion.demoted, a.node.demotion.cause], [true, "handover"]);
+  assertEquals(handOver(b), undefined);
+  wait(1000, a, b);
+  assertEquals([a.node.demotion.demoted, b.node.demotion.demoted], [false, true]);
+  assertEquals(a.node.demotion.reason, "handover is over");
+  setRole(a, "MASTER");
+  setRole(b, "SLAVE");
+  wait(3000, a, b);
+  assertEquals([b.node.handover.result.state, b.node.demotion.cause], ["done", "handover"]);
+});
+
+Deno.test("Node.handOver() leaves a node at rest when another one can take over", () => {
+  const { clock, a, b } = pair({ peers: ["a", "c"] });
+  a.node.configure({ ...a.node.settings, peers: ["b", "c"] }, clock.nowMs);
+  const c = new Host("c", 3, clock, { peers: ["a", "b"] }).start("SLAVE");
+  connect(a, c);
+  connect(b, c);
+  wait(6000, a, b, c);
+  moveFrom(a, b, c);
+  assertEquals(handOver(b), undefined);
+  wait(1000, a, b, c);
+  assertEquals([a, b, c].map((host) => host.node.demotion.cause), ["handover", "handover", "none"]);
 });
 
 /** What an IKE daemon does that ends. */

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { Membership, STARTING_MS } from "../../../src/core/membership.ts";
+import type { State } from "../../../src/wire/native/message.ts";
 import { PeerError } from "../../../src/errors.ts";
 import { nodeId, stateOf } from "./support.ts";
 
@@ -9,11 +10,12 @@ const SELF = 1;
 const A = 0xa;
 const B = 0xb;
 
-/** A node whose peers A and B are there. */
+/** A node whose peers A and B are there, and that nothing demotes. */
 function node({ peers = ["A", "B"], slaveOnly = false } = {}): Membership {
   const membership = new Membership(nodeId(SELF), peers);
   membership.join("A", nodeId(A), slaveOnly);
   membership.join("B", nodeId(B), false);
+  membership.setDemotion("none");
   return membership;
 }
 
@@ -289,6 +291,35 @@ Deno.test("Membership.join() forgets what an earlier session said", () => {
   membership.join("A", nodeId(0xaa), false);
   assertEquals(membership.followed, undefined);
 });
+
+Deno.test("Membership.setDemotion() says once that it is new", () => {
+  const membership = node();
+  assertEquals([membership.setDemotion("other"), membership.setDemotion("other")], [true, false]);
+  assertEquals(membership.state().demotion, "other");
+});
+
+const CALLS: readonly (readonly [what: string, called: boolean, a: State, b: State])[] = [
+  ["a master hands over and nobody else is there", true, calling(), stateOf("FAIL", 5)],
+  ["the other slave rests, too", true, calling(), stateOf("SLAVE", 5, { demotion: "handover" })],
+  ["the other slave lacks something", true, calling(), stateOf("SLAVE", 5, { demotion: "other" })],
+  ["the other slave can take over", false, calling(), stateOf("SLAVE", 5)],
+  ["the master does not hand over", false, stateOf("MASTER", 5), stateOf("FAIL", 5)],
+  ["a slave has handed over", false, stateOf("SLAVE", 5, { demotion: "handover" }), stateOf("FAIL", 5)],
+];
+
+for (const [what, called, a, b] of CALLS) {
+  Deno.test(`Membership.isCalled is ${called} when ${what}`, () => {
+    const membership = node();
+    membership.setRole("SLAVE", 0);
+    membership.hear("A", a);
+    membership.hear("B", b);
+    assertEquals(membership.isCalled, called);
+  });
+}
+
+function calling(): State {
+  return stateOf("MASTER", 5, { demotion: "handover" });
+}
 
 Deno.test("Membership.state() states the own id as master", () => {
   assertEquals(master().state(), stateOf("MASTER", 1, { master: SELF, following: true }));

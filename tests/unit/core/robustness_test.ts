@@ -9,7 +9,7 @@ import { DecodeError, PeerError } from "../../../src/errors.ts";
 import { encodeContent, encodeIdentity, encodeVolatile } from "../../../src/record/encoding.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { encodeMessage } from "../../../src/wire/native/catalog.ts";
-import type { Message } from "../../../src/wire/native/message.ts";
+import { DEMOTION_CAUSES, type Message } from "../../../src/wire/native/message.ts";
 import { arbitraryRecord } from "../../fakes/record_arbitraries.ts";
 import { Host, mirrorOf, nodeId, policy, sa, snapshotOf, stateOf, TestClock } from "./support.ts";
 
@@ -82,6 +82,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     greatestEpoch: counter,
     master: digest,
     following: fc.boolean(),
+    demotion: fc.constantFrom(...DEMOTION_CAUSES),
   }),
 );
 

@@ -20,7 +20,7 @@ import {
 } from "../../../src/record/record.ts";
 import type { Policy } from "../../../src/record/policy.ts";
 import type { Sa } from "../../../src/record/sa.ts";
-import type { Change, Message, State } from "../../../src/wire/native/message.ts";
+import type { Change, DemotionCause, Message, State } from "../../../src/wire/native/message.ts";
 import { addr, samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "../../fakes/records.ts";
 
 /** Endpoint of local records in these tests. */
@@ -118,10 +118,10 @@ export function nodeId(n: number): string {
 export function stateOf(
   role: Role,
   epoch: number,
-  { greatestEpoch = epoch, master = 0, following = false } = {},
+  { greatestEpoch = epoch, master = 0, following = false, demotion = "none" as DemotionCause } = {},
 ): State {
   const id = Uint8Array.fromHex(nodeId(master));
-  return { type: "state", role, epoch, greatestEpoch, master: id, following };
+  return { type: "state", role, epoch, greatestEpoch, master: id, following, demotion };
 }
 
 /** Virtual time that hosts share. */

@@ -38,6 +38,7 @@ const vectors: { readonly [K in keyof typeof MESSAGE_VECTORS]: WireMessage } = {
     greatestEpoch: Number.MAX_SAFE_INTEGER,
     master: idA,
     following: true,
+    demotion: "other",
   },
   snapshotBegin: { type: "snapshot-begin", change: 1, epoch: 5 },
   snapshotEnd: { type: "snapshot-end", change: 9, count: 7, digest: idB },
