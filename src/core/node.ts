@@ -20,6 +20,7 @@ import type { Inventory } from "./inventory.ts";
 import { KernelSteps } from "./kernel_steps.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
+import type { NumberEnd } from "./number_end.ts";
 import { makeParts, type NodeChoices, type NodeParts, type NodeSettings } from "./parts.ts";
 import { type PeerProtocol, PeerTalk } from "./peer_talk.ts";
 import { isSameOwnership } from "./ownership.ts";
@@ -42,6 +43,8 @@ export class Node {
   readonly settings: NodeSettings;
   /** undefined: nothing is negotiated anew. */
   readonly renegotiation: Renegotiation | undefined;
+  /** SAs that need a rekey. */
+  readonly numberEnd: NumberEnd;
   readonly #parts: NodeParts;
   readonly #talk: PeerTalk;
   readonly #steps: KernelSteps;
@@ -51,6 +54,7 @@ export class Node {
     this.#parts = makeParts(this.settings);
     this.#talk = new PeerTalk(this.#parts);
     this.#steps = new KernelSteps(this.#parts);
+    this.numberEnd = this.#parts.kernel.numberEnd;
     ({
       mirror: this.mirror,
       inventory: this.inventory,

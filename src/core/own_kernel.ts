@@ -67,10 +67,10 @@ export class OwnKernel {
   /** What has gone from the kernel of a master without being told; undefined: everything is told. */
   #withheld: Set<string> | undefined;
 
-  readonly #numberEnd: NumberEnd;
+  readonly numberEnd: NumberEnd;
 
   constructor(private readonly parts: OwnKernelParts) {
-    this.#numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
+    this.numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
   }
 
   /** Asks for a dump, from its beginning when one is under way. */
@@ -205,7 +205,7 @@ export class OwnKernel {
   /** As long as nobody is followed the mirror knows what this node used last: the next master may have to be told. */
   #progress(key: string, progress: Progress, nowMs: number): void {
     const { master, follower } = this.parts;
-    if (this.#isMaster) this.#numberEnd.see(key, progress, nowMs);
+    if (this.#isMaster) this.numberEnd.see(key, progress, nowMs);
     else follower.leases.stood(key, progress.oseq);
     if (follower.master === undefined) master.progress(key, progress, nowMs);
   }
@@ -268,7 +268,7 @@ export class OwnKernel {
     const key = identity.key;
     this.touched(key);
     const item = inventory.delete(key);
-    this.#numberEnd.forget(key);
+    this.numberEnd.forget(key);
     follower.undisplace(key);
     if (!this.#isMaster) {
       if (follower.kernelLost(identity, expired, nowMs)) this.#mend(identity, "deleted");

@@ -11,6 +11,7 @@ import type {
   Demoter,
   Guard,
   IkeCommander,
+  IkeControl,
   KernelIpsec,
   Listener,
   LocalDoors,
@@ -29,6 +30,7 @@ import { AllPeers } from "./all_peers.ts";
 import { type ControlCommand, ControlServer } from "./control_server.ts";
 import { Gateway } from "./gateway.ts";
 import { handoverCommand } from "./handover_command.ts";
+import { RekeyControl } from "./ike_rekey.ts";
 import { RenegotiationControl } from "./ike_renegotiation.ts";
 import { IkeOrders } from "./ike_orders.ts";
 import { IkeSwitch } from "./ike_switch.ts";
@@ -144,8 +146,8 @@ export function makeGateway(config: Config, resolved: Resolved, ports: DaemonPor
   const roles = new RoleWatch({ tracker, node, clock });
   roles.look();
   const preference = demoter === undefined ? undefined : new Preference(node, demoter, log);
-  const renegotiation = openRenegotiation(config, node, ports).map((one) => new IkeSwitch(one, log));
-  const orders = new IkeOrders(renegotiation, clock);
+  const negotiations = openNegotiations(config, node, ports).map((one) => new IkeSwitch(one, log));
+  const orders = new IkeOrders(negotiations, clock);
   const ike = ports.ike === undefined ? orders : new AllCommanders([ports.ike, orders]);
   const repeats = refusals;
   const canDemote = demoter !== undefined;
@@ -237,15 +239,18 @@ function helloOf(nodeId: Uint8Array, os: string, resolved: Resolved): Hello {
   };
 }
 
-function openRenegotiation(
+/** What charon is asked to negotiate while this node is master. */
+function openNegotiations(
   { control }: Config,
-  { renegotiation }: Node,
-  ports: DaemonPorts,
-): RenegotiationControl[] {
-  const { clock, log, doors } = ports;
+  { renegotiation, numberEnd }: Node,
+  { clock, log, doors }: DaemonPorts,
+): IkeControl[] {
   const isStrongswan = typeof control === "object" && control.daemon === "strongswan";
-  if (renegotiation === undefined || doors === undefined || !isStrongswan) return [];
-  return [new RenegotiationControl({ renegotiation, path: control.socket, doors, clock, log })];
+  if (doors === undefined || !isStrongswan) return [];
+  const common = { path: control.socket, doors, log };
+  const rekey = new RekeyControl({ ...common, numberEnd });
+  if (renegotiation === undefined) return [rekey];
+  return [rekey, new RenegotiationControl({ ...common, renegotiation, clock })];
 }
 
 /** Nodes that disagree about what is local would undo each other's work. */

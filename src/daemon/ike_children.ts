@@ -26,13 +26,28 @@ export function childrenOf(message: ViciSection): readonly Child[] {
   });
 }
 
-/** The SPIs of the outbound SAs of a `list-sa` event. */
-export function outboundSpisOf(message: ViciSection): readonly number[] {
+/** A child that charon has negotiated itself. */
+export interface OwnChild {
+  /** As `rekey` takes it. */
+  readonly id: string;
+  readonly spiOut: number;
+}
+
+/** The children of a `list-sa` event. */
+export function ownChildrenOf(message: ViciSection): readonly OwnChild[] {
   return sectionsOf(message).flatMap(([, ike]) => {
     const children = ike.get("child-sas");
     if (!(children instanceof Map)) return [];
-    return sectionsOf(children).map(([, child]) => Number.parseInt(textOf(child, "spi-out") ?? "", 16));
+    return sectionsOf(children).map(([, child]) => ({
+      id: textOf(child, "uniqueid") ?? "",
+      spiOut: Number.parseInt(textOf(child, "spi-out") ?? "", 16),
+    }));
   });
+}
+
+/** The SPIs of the outbound SAs of a `list-sa` event. */
+export function outboundSpisOf(message: ViciSection): readonly number[] {
+  return ownChildrenOf(message).map(({ spiOut }) => spiOut);
 }
 
 function isAny(text: string): boolean {

@@ -1,7 +1,7 @@
 /**
  * The helper's side of a conversation that the network process has with charon: packets go to charon when they ask
- * for the lists of connections and of SAs (which have no keys) or to initiate a child, and for nothing else, for vici
- * can also load a connection with a script that charon runs as root.
+ * for the lists of connections and of SAs (which have no keys), or to initiate or rekey a child, and for nothing else,
+ * for vici can also load a connection with a script that charon runs as root.
  */
 
 import { DecodeError, SyscallError } from "../errors.ts";
@@ -21,7 +21,7 @@ const READ_BYTES = 64 * 1024;
 
 /** What may be asked for: `list-conn` and `list-sa` are the events that tell of one. */
 const ALLOWED: Readonly<Record<number, readonly string[]>> = {
-  [CMD_REQUEST]: ["list-conns", "list-sas", "initiate"],
+  [CMD_REQUEST]: ["list-conns", "list-sas", "initiate", "rekey"],
   [EVENT_REGISTER]: ["list-conn", "list-sa"],
   [EVENT_UNREGISTER]: ["list-conn", "list-sa"],
 };

@@ -179,6 +179,7 @@ export class FakeCharon implements Server {
     if (name === "initiate") {
       return [this.#change(name, `${child} ${message.get("timeout")}`, () => this.children.has(child))];
     }
+    if (name === "rekey") return [this.#change(name, `${message.get("child-id")}`, () => true)];
     if (name === "stats") {
       return [packet(CMD_RESPONSE, { ikesas: section({ "half-open": `${this.#halfOpen}` }) })];
     }
@@ -236,7 +237,8 @@ function policy(child: string) {
 
 function ikeSa({ id, state, initiator, spisOut = [] }: FakeSa) {
   const role: Readonly<Record<string, string>> = initiator ? { initiator: "yes" } : {};
-  const children = Object.fromEntries(spisOut.map((spi, i) => [`net-${i}`, section({ "spi-out": spi })]));
+  const child = (spi: string, i: number) => section({ uniqueid: `${id}${i}`, "spi-out": spi });
+  const children = Object.fromEntries(spisOut.map((spi, i) => [`net-${i}`, child(spi, i)]));
   return { lab: section({ uniqueid: id, state, ...role, "child-sas": section(children) }) };
 }
 

@@ -434,7 +434,15 @@ Deno.test("Node.kernelEvent() says once that an SA without ESN has few numbers l
   const text =
     "SA esp 0x00000003 to 198.51.100.1 has only 99 sequence numbers left, and no ESN: it needs a rekey";
   assertEquals(said(), [text]);
+  assertEquals([...host.node.numberEnd.dueSpis], [3]);
   host.kernel.traffic(sa(1).sa, 10n, 0n);
   host.turn();
   assertEquals(said().length, 2);
+  assertEquals([...host.node.numberEnd.dueSpis], [3, 1]);
+  host.node.numberEnd.asked(new Set([3]));
+  assertEquals([...host.node.numberEnd.dueSpis], [1]);
+  host.kernel.traffic(sa(3).sa, 1n, 0n);
+  host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
+  host.turn();
+  assertEquals([...host.node.numberEnd.dueSpis], []);
 });

@@ -16,23 +16,31 @@ function setUp() {
   const told: HelperAnswer[] = [];
   const relay = new ViciRelay({ doors, path: SOCKET, tell: (answer) => told.push(answer) });
   const say = (type: number, name: string) =>
-    relay.send(1, encodeViciPacket({ type, name, message: new Map([["child", "net"], ["timeout", "-1"]]) }));
+    relay.send(
+      1,
+      encodeViciPacket({
+        type,
+        name,
+        message: new Map([["child", "net"], ["timeout", "-1"], ["child-id", "7"]]),
+      }),
+    );
   return { charon, say };
 }
 
-/** All that negotiating anew says, in its order. */
+/** All that negotiating anew and rekeying in time say, in their order. */
 const SAID = [
   [EVENT_REGISTER, "list-conn"],
   [CMD_REQUEST, "list-conns"],
   [EVENT_REGISTER, "list-sa"],
   [CMD_REQUEST, "list-sas"],
   [CMD_REQUEST, "initiate"],
+  [CMD_REQUEST, "rekey"],
 ] as const;
 
-Deno.test("ViciRelay.send() passes on what negotiating anew says", () => {
+Deno.test("ViciRelay.send() passes on what negotiating anew and rekeying say", () => {
   const { charon, say } = setUp();
   for (const [type, name] of SAID) say(type, name);
-  assertEquals([charon.asked, charon.done], [SAID.length, ["initiate net -1"]]);
+  assertEquals([charon.asked, charon.done], [SAID.length, ["initiate net -1", "rekey 7"]]);
 });
 
 for (const name of ["load-conn", "terminate", "install", "load-shared", "reload-settings"]) {
