@@ -29,10 +29,12 @@ export interface Situation {
   readonly peers: readonly PeerView[];
   /** The master that is followed. */
   readonly followed: string | undefined;
-  /** All that it has is in the mirror, and nothing in that was refused by the own kernel. */
+  /** All that it has is in the mirror. */
   readonly equal: boolean;
-  /** And all of that is in the own kernel. */
+  /** And all of that is in the own kernel, or was refused. */
   readonly complete: boolean;
+  /** Records that were refused, or are held back: a takeover would be without them. */
+  readonly refused: number;
 }
 
 export class Demotion {
@@ -112,6 +114,7 @@ export class Demotion {
       const trouble = this.#troubleWith(peer, nowMs);
       if (trouble !== undefined) return trouble;
     }
+    if (situation.refused > 0) return `this kernel does not hold all (refused: ${situation.refused})`;
     const hasMaster = situation.peers.some(({ live, role }) => live && role === "MASTER");
     // what was right once is not wrong because a change is just on its way into the kernel
     const isRight = this.#demoted ? situation.complete : situation.equal;

@@ -328,10 +328,9 @@ export class Node {
 
   #judgeDemotion(nowMs: number): void {
     const { role, views, followed } = this.membership;
-    const isWhole = this.mirror.refused === 0;
-    const equal = isWhole && this.#parts.follower.synced;
-    const complete = isWhole && this.synced;
-    this.demotion.step({ role, peers: views, followed, equal, complete }, nowMs);
+    const { refused } = this.mirror;
+    const equal = this.#parts.follower.synced;
+    this.demotion.step({ role, peers: views, followed, equal, complete: this.synced, refused }, nowMs);
     this.#tellDemotion();
   }
 

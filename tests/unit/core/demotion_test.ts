@@ -13,6 +13,7 @@ const slave = (peers: readonly PeerView[], more: Partial<Situation> = {}): Situa
   followed: undefined,
   equal: false,
   complete: false,
+  refused: 0,
   ...more,
 });
 const whole = { followed: "p", equal: true, complete: true };
@@ -108,6 +109,19 @@ const CASES: readonly (readonly [name: string, ...steps: Step[]])[] = [
     [1000 + PATIENCE_MS * 2, slave([says("MASTER")], { ...whole, complete: false }), false],
   ],
   [
+    "goes on while a record is refused, also when nobody is master any more",
+    [0, slave([says("MASTER")], { ...whole, refused: 1 }), true],
+    [PATIENCE_MS, slave([says("SLAVE")], { refused: 1 }), true],
+    [PATIENCE_MS * 2, slave([says("SLAVE")]), false],
+  ],
+  [
+    "comes when a record has been refused for 10 s, and not to a master",
+    [0, synced, false],
+    [1, slave([says("MASTER")], { ...whole, refused: 1 }), false],
+    [1 + PATIENCE_MS, slave([says("MASTER")], { ...whole, refused: 1 }), true],
+    [2 + PATIENCE_MS, slave([away()], { role: "MASTER", refused: 1 }), false],
+  ],
+  [
     "does not come when another slave goes",
     [0, slave([says("MASTER"), says("SLAVE", "q")], whole), false],
     [PATIENCE_MS * 9, slave([says("MASTER"), away("q")], whole), false],
@@ -167,6 +181,8 @@ Deno.test("Demotion.reason says why", () => {
   assertEquals(reason(slave([away()]), 0), "no session with p yet");
   assertEquals(reason(slave([silent()]), 1), "p does not say yet whether it is master");
   assertEquals(reason(joining, 2), "not synchronised with p");
+  const lacking = slave([says("MASTER")], { ...whole, refused: 2 });
+  assertEquals(reason(lacking, 2), "this kernel does not hold all (refused: 2)");
   assertEquals(reason(synced, 3), "synchronised");
   reason(slave([away()]), 4);
   assertEquals(reason(slave([away()]), 4 + PATIENCE_MS), "no session with p, which was master");
