@@ -17,10 +17,16 @@ export class Listeners {
 
   constructor(private readonly transport: Pick<Transport, "listen">, private readonly log: Log) {}
 
+  /** Those that are open now. */
+  get open(): readonly Listener[] {
+    return this.#places.flatMap(({ listener }) => listener ?? []);
+  }
+
   /**
    * Listens there and nowhere else; what was listened at before stays open.
    *
-   * @throws {SyscallError} when one of them cannot be had; then all is as it was before.
+   * @throws {SyscallError} when one of them cannot be had; then the places are those of before, but some have been
+   * opened anew: see `open`.
    */
   set(listening: readonly Listening[]): readonly Listener[] {
     const [kept, gone] = [
@@ -32,10 +38,21 @@ export class Listeners {
     try {
       this.#places = [...kept, ...this.#openAll(fresh)];
     } catch (error) {
-      this.#places = [...kept, ...this.#openAll(gone.map(({ at }) => at))];
+      this.#places = [...kept, ...gone.flatMap(({ at }) => this.#openAgain(at))];
       throw error;
     }
-    return this.#places.flatMap(({ listener }) => listener ?? []);
+    return this.open;
+  }
+
+  /** Nothing when another has taken the place meanwhile: the next `set` tries it again. */
+  #openAgain(at: Listening): readonly Place[] {
+    try {
+      return this.#openAll([at]);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.log.error(`not listening any more: ${error.message}`);
+      return [];
+    }
   }
 
   #openAll(listening: readonly Listening[]): Place[] {

@@ -20,8 +20,10 @@ export interface Configuration {
 export interface ReloadPorts {
   /** Reads the configuration. @throws {ConfigError | ResolveError | SyscallError} when it is not to be used. */
   reread(): Promise<Configuration>;
-  /** Listens there and nowhere else. @throws {SyscallError} and then all is as it was. */
+  /** Listens there and nowhere else. @throws {SyscallError} and then `listeners` tells what is open. */
   listen(listening: readonly Listening[]): readonly Listener[];
+  /** Those that are open. */
+  listeners(): readonly Listener[];
   /** @throws {SyscallError | ResolveError} when what it names cannot be followed */
   openTracker(config: Config): RoleTracker;
 }
@@ -136,11 +138,14 @@ export class Reload {
     }
   }
 
+  /** After a failure too the listeners may be others than before. */
   #listen({ resolved }: Configuration, tracker: RoleTracker | undefined): readonly Listener[] {
+    const { ports, apply } = this.options;
     try {
-      return this.options.ports.listen(resolved.listening);
+      return ports.listen(resolved.listening);
     } catch (error) {
       tracker?.close();
+      apply(this.#current, ports.listeners(), undefined);
       throw error;
     }
   }

@@ -116,6 +116,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     reload: {
       reread: async () => resolve(libc, await helper.readConfig()),
       listen: (places) => listening.set(places),
+      listeners: () => listening.open,
       openTracker(config) {
         const isConfined = libc.system === "openbsd" && config.mode === undefined;
         if (isConfined) throw new ResolveError("interface: on OpenBSD it takes another start of the daemon");

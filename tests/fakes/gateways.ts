@@ -126,6 +126,7 @@ export class DaemonWith<K extends KernelIpsec> {
       reload: options.reloads !== true ? undefined : {
         reread: () => Promise.resolve().then(() => this.#read()),
         listen: (listening) => listeners.set(listening),
+        listeners: () => listeners.open,
         openTracker: (config) => new LockedTracker(config.mode!),
       },
       kernel: this.kernel,

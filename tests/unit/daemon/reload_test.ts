@@ -1,6 +1,6 @@
 /** Whole daemons that read another configuration while they run, in virtual time. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Listeners } from "../../../src/daemon/listeners.ts";
 import { SyscallError } from "../../../src/errors.ts";
 import type { Listener } from "../../../src/ports.ts";
@@ -111,6 +111,19 @@ Deno.test("Gateway.reload() listens elsewhere", async () => {
   assertEquals(connection.finishConnect(), undefined);
 });
 
+Deno.test("Gateway.reload() goes on accepting where it listened, when it cannot listen elsewhere", async () => {
+  const world = new World();
+  const [one] = await pair(world);
+  const stranger = world.network.listen({ address: addr(A), port: 701 });
+  const elsewhere = text(A, "master", [B], `listen on ${A} port 700`, `listen on ${A} port 701`);
+  await reload(world, one, elsewhere.replace(`listen on ${A}\n`, ""));
+  assertEquals(one.log.count(/listen on .* 701: EADDRINUSE/), 1, one.log.lines.join("\n"));
+  world.network.connect(addr(C), { address: addr(A), port: 500 });
+  await world.run(10);
+  assertEquals(one.log.count(/10.0.0.3: is no configured peer/), 1, one.log.lines.join("\n"));
+  stranger.close();
+});
+
 /** A transport that knows what is open, and refuses some ports. */
 class CountingTransport {
   readonly open = new Set<number>();
@@ -134,13 +147,12 @@ Deno.test("Listeners.set() keeps, closes and opens; when one fails all is as bef
   assertEquals(listeners.set(at(1, 2)).map(({ fd }) => fd), [1, 2]);
   assertEquals(listeners.set(at(2, 3)).map(({ fd }) => fd), [2, 3]);
   transport.refused.add(5);
-  try {
-    listeners.set(at(4, 5));
-    assert(false, "port 5 was refused");
-  } catch (error) {
-    assert(error instanceof SyscallError);
-  }
+  assertThrows(() => listeners.set(at(4, 5)), SyscallError);
   assertEquals(transport.open, new Set([2, 3]));
+  assertEquals(listeners.open.map(({ fd }) => fd), [2, 3]);
+  transport.refused.add(2);
+  assertThrows(() => listeners.set(at(3, 5)), SyscallError);
+  assertEquals(listeners.open.map(({ fd }) => fd), [3]);
   assertEquals(listeners.set(at(3)).map(({ fd }) => fd), [3]);
   assertEquals(transport.open, new Set([3]));
 });
