@@ -57,7 +57,7 @@ export class KernelSteps {
     for (const { waiting, steps } of this.#steps) {
       for (const step of steps) {
         if (results !== undefined) this.#stepped(step, results[next++]!);
-        else kernel.touched(step.key);
+        else kernel.stepped(step.key);
       }
       if (results === undefined && steps.length > 0) queue.add(waiting.identity, waiting);
       queue.done(waiting.key);
@@ -102,7 +102,7 @@ export class KernelSteps {
 
   #stepped(step: Step, result: KernelResult): void {
     const { kernel, follower, membership, effects } = this.parts;
-    kernel.touched(step.key);
+    kernel.stepped(step.key);
     bump(this.parts, result.ok ? "changes applied" : "changes refused");
     if (result.ok) {
       follower.stepped(step);

@@ -225,6 +225,11 @@ export class Node {
     this.#parts.kernel.event(event, nowMs);
   }
 
+  /** All events that there were have been given to `kernelEvent`. */
+  kernelDrained(): void {
+    this.#parts.kernel.drained();
+  }
+
   /**
    * The dump that was asked for is complete: all records, oldest first. Up to `limit` of them are compared at once,
    * the others by `compare`.

@@ -68,6 +68,10 @@ export class OwnKernel {
   #withheld: Set<string> | undefined;
 
   readonly numberEnd: NumberEnd;
+  /** What this node has changed since all events had been read: an event about it may be older than that. */
+  readonly #stepped = new Set<string>();
+  /** There was such an event, and it is not known what the kernel holds. */
+  #crossed = false;
 
   constructor(private readonly parts: OwnKernelParts) {
     this.numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
@@ -194,12 +198,34 @@ export class OwnKernel {
     return this.parts.membership.role === "MASTER";
   }
 
+  /** This node has changed it itself. */
+  stepped(key: string): void {
+    this.touched(key);
+    this.#stepped.add(key);
+  }
+
+  /** There are no more events for now. */
+  drained(): void {
+    this.#stepped.clear();
+    if (!this.#crossed) return;
+    this.#crossed = false;
+    this.beginDump();
+  }
+
   #changed(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
     this.touched(identity.key);
     // an SA that was larval comes as a change of one that was not there
     const isNew = created || this.parts.inventory.get(identity.key) === undefined;
     this.#learn(identity, record, created, nowMs);
+    if (this.#stepped.has(identity.key)) this.#doubt(identity.key);
     if (isNew && this.#isMaster) this.parts.master.bore(identity.key);
+  }
+
+  /** What the event shows may be older than what this node has put there. A slave puts it again, whatever it is. */
+  #doubt(key: string): void {
+    const item = this.parts.inventory.get(key);
+    if (this.#isMaster) this.#crossed = true;
+    else if (item?.shared === true) this.parts.inventory.set(item.identity, UNKNOWN_CONTENT, true, false);
   }
 
   /** As long as nobody is followed the mirror knows what this node used last: the next master may have to be told. */
@@ -267,6 +293,10 @@ export class OwnKernel {
     const { inventory, master, follower } = this.parts;
     const key = identity.key;
     this.touched(key);
+    // a slave that has the record in its mirror puts it again anyway
+    if (this.#stepped.has(key) && (this.#isMaster || this.parts.mirror.get(key) === undefined)) {
+      this.#crossed = true;
+    }
     const item = inventory.delete(key);
     this.numberEnd.forget(key);
     follower.undisplace(key);

@@ -238,7 +238,8 @@ export class Gateway {
     const events = kernel.readEvents(EVENTS_PER_TURN);
     for (const event of events) node.kernelEvent(event, nowMs);
     this.options.monitor.saw(events);
-    this.#moreEvents = events.length >= EVENTS_PER_TURN;
+    this.#moreEvents = events.length >= EVENTS_PER_TURN || kernel.hasEvents === true;
+    if (!this.#moreEvents) node.kernelDrained();
   }
 
   #continueDump(): void {

@@ -58,6 +58,7 @@ class Side {
       node.dumped(records, now);
     }
     for (const event of kernel.readEvents(CHANGES_PER_CALL)) node.kernelEvent(event, now);
+    node.kernelDrained();
     const changes = node.nextChanges(CHANGES_PER_CALL, now);
     node.guardChange();
     if (changes.length > 0) node.applied(kernel.apply(changes));

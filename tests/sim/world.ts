@@ -28,6 +28,8 @@ const COMPARE_MS = 500;
 
 /** A kernel that has failed is asked again after so long. */
 const RETRY_MS = 1000;
+/** Events that a node reads in one turn. */
+const MOST_EVENTS = 8;
 
 /** Small, fast, good enough: mulberry32. */
 export function randomOf(seed: number): () => number {
@@ -170,10 +172,12 @@ export class World {
   #turn(gateway: Gateway): void {
     const { node, kernel } = gateway;
     if (node === undefined || this.nowMs < gateway.frozenUntilMs || this.random() < gateway.slowness) return;
-    for (const event of kernel.readEvents(8)) {
+    const events = kernel.readEvents(MOST_EVENTS);
+    for (const event of events) {
       if (this.options.trace) this.tell(gateway.name, `kernel: ${describeEvent(event)}`);
       node.kernelEvent(event, gateway.nowMs);
     }
+    if (events.length < MOST_EVENTS) node.kernelDrained();
     this.wire.receive(gateway);
     if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
     this.#apply(gateway, node);

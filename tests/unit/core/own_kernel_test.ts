@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { KernelEvent } from "../../../src/ports.ts";
+import { encodeContent } from "../../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { SA_FLAG } from "../../../src/record/sa.ts";
 import { sampleCounters, sampleSelector } from "../../fakes/records.ts";
@@ -445,4 +446,22 @@ Deno.test("Node.kernelEvent() says once that an SA without ESN has few numbers l
   host.kernel.disturb({ kind: "delete-sa", id: sa(1).sa });
   host.turn();
   assertEquals([...host.node.numberEnd.dueSpis], []);
+});
+
+Deno.test("Node.kernelDrained() has a master compare again when events were older than its own change", () => {
+  const host = slave(policy("10.2.0.0/16", { priority: 7 })); // and so does the kernel, by this node's own change
+  for (const priority of [9, 7]) {
+    host.kernel.disturb({ kind: "put", record: policy("10.2.0.0/16", { priority }) });
+  }
+  const older = host.kernel.readEvents(1);
+  host.kernel.readEvents(Infinity);
+  host.node.receive("p", put(policy("10.3.0.0/16"), 50), 0);
+  host.node.receive("p", put(policy("10.2.0.0/16", { priority: 8 }), 51), 0);
+  host.apply();
+  host.node.setRole("MASTER", "test", 0);
+  for (const event of older) host.node.kernelEvent(event, 0);
+  host.node.kernelDrained();
+  host.turn();
+  const entry = host.node.mirror.get(recordKey(policy("10.2.0.0/16")));
+  assertEquals(entry!.content, encodeContent(policy("10.2.0.0/16", { priority: 8 })));
 });

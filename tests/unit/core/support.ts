@@ -187,6 +187,7 @@ export class Host {
   /** Reads the kernel's events. */
   read(): void {
     for (const event of this.kernel.readEvents(Infinity)) this.node.kernelEvent(event, this.clock.nowMs);
+    this.node.kernelDrained();
   }
 
   /** Lets the dump under way come to its end. */
