@@ -128,7 +128,8 @@ export class HelperClient implements IkeCommander {
   }
 
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
-    if (!this.#isOver && ready.has(this.options.lines.interest.fd)) this.#read();
+    const { lines } = this.options;
+    if (!this.#isOver && (lines.isClosed || ready.has(lines.interest.fd))) this.#read();
     return Infinity;
   }
 

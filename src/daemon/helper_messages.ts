@@ -54,6 +54,10 @@ export type ConfigReading =
 export const MOST_COMMAND_BYTES = 16 * 1024;
 export const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** What may wait for either process to read it. */
+export const MOST_WAITING_COMMANDS = 1024 * 1024;
+export const MOST_WAITING_ANSWERS = 2 * MOST_ANSWER_BYTES;
+
 const HEX = /^(?:[0-9a-f]{2})*$/;
 
 /** A command, of whoever may have sent it. @throws {DecodeError} */

@@ -58,6 +58,7 @@ export class HelperServer {
       clock.look();
       if (ready.has(lines.interest.fd)) this.#serve();
       vici.tick(ready);
+      if (lines.isClosed) this.#isOver = true;
       nextMs = ike.tick(ready);
       this.#failures.flush(clock.bootMs());
     }
@@ -74,7 +75,6 @@ export class HelperServer {
       log.error(`the helper ends: ${error.message}`); // whoever sends that is not what it was
       this.#isOver = true;
     }
-    if (lines.isClosed) this.#isOver = true;
   }
 
   #do(command: HelperCommand): void {
@@ -125,6 +125,23 @@ export class HelperServer {
       if (!(error instanceof SyscallError)) throw error;
       const text = `cannot demote this node: ${error.message}`;
       this.#failures.once("demote", text, this.options.clock.bootMs());
+    }
+  }
+}
+
+/** Something that is given back at the end; `what` completes "cannot …". */
+export interface LastDuty {
+  readonly what: string;
+  act(): unknown;
+}
+
+/** Does them in their order; one that fails is logged and keeps no other from being done. */
+export async function giveBack(duties: readonly LastDuty[], log: Log): Promise<void> {
+  for (const duty of duties) {
+    try {
+      await duty.act();
+    } catch (error) {
+      log.error(`cannot ${duty.what}: ${error instanceof Error ? error.message : error}`);
     }
   }
 }

@@ -11,8 +11,12 @@ export class LineStream {
   #output = new Uint8Array(0);
   #isClosed = false;
 
-  /** `mostBytes`: the longest line that is taken. */
-  constructor(private readonly stream: ByteStream, private readonly mostBytes: number) {}
+  /** `mostBytes`: the longest line that is taken. `mostWaiting`: who lets more bytes wait for it is taken for dead. */
+  constructor(
+    private readonly stream: ByteStream,
+    private readonly mostBytes: number,
+    private readonly mostWaiting: number,
+  ) {}
 
   get interest(): Interest {
     return { fd: this.stream.fd, read: !this.#isClosed, write: this.#output.length > 0 };
@@ -25,8 +29,12 @@ export class LineStream {
 
   /** Sends what the stream takes, and keeps the rest for `flush`. */
   send(value: unknown): void {
+    if (this.#isClosed) return;
     this.#output = join(this.#output, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
     this.flush();
+    if (this.#output.length <= this.mostWaiting) return;
+    this.#isClosed = true;
+    this.#output = new Uint8Array(0);
   }
 
   flush(): void {

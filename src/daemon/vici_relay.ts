@@ -12,6 +12,7 @@ import {
   EVENT_REGISTER,
   EVENT_UNREGISTER,
   ViciFrames,
+  type ViciPacket,
 } from "../link/vici.ts";
 import type { ByteStream, Fd, Interest, LocalDoors, Readiness } from "../ports.ts";
 import type { HelperAnswer } from "./helper_messages.ts";
@@ -86,7 +87,7 @@ export class ViciRelay {
     if (ALLOWED[packet.type]?.includes(packet.name) !== true) {
       throw new DecodeError("vici packet", `of type ${packet.type} is not passed on`);
     }
-    const encoded = encodeViciPacket(packet);
+    const encoded = encodeAgain(packet);
     const joined = new Uint8Array(this.#unsent.length + encoded.length);
     joined.set(this.#unsent);
     joined.set(encoded, this.#unsent.length);
@@ -109,5 +110,15 @@ export class ViciRelay {
     this.#talk?.stream.close();
     this.#talk = undefined;
     this.#unsent = new Uint8Array(0);
+  }
+}
+
+/** @throws {DecodeError} also when its text is not UTF-8, which makes it longer, or sections are nested too deep. */
+function encodeAgain(packet: ViciPacket): Uint8Array {
+  try {
+    return encodeViciPacket(packet);
+  } catch (error) {
+    if (error instanceof RangeError) throw new DecodeError("vici packet", `to ${packet.name} has no form`);
+    throw error;
   }
 }

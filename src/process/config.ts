@@ -35,8 +35,9 @@ export async function readToTell(
     const config = readConfig(libc, file, (path, content) => contents[path] = content);
     return { config, reading: { file, contents, hosts: await lookUp(libc, config) } };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return { reading: { mistakes: error.mistakes } };
+    if (error instanceof ConfigError) return { reading: { mistakes: error.mistakes } };
+    if (!(error instanceof SyscallError)) throw error;
+    return { reading: { mistakes: [{ file, line: 0, message: error.message }] } };
   }
 }
 

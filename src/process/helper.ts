@@ -8,8 +8,8 @@ import { checkFiles } from "../daemon/check_files.ts";
 import { FileDemoter } from "../daemon/file_demoter.ts";
 import { GroupDemoter } from "../daemon/group_demoter.ts";
 import { RuleGuard } from "../daemon/guard.ts";
-import { type HelperAnswer, MOST_COMMAND_BYTES } from "../daemon/helper_messages.ts";
-import { HelperServer, logOver } from "../daemon/helper_server.ts";
+import { type HelperAnswer, MOST_COMMAND_BYTES, MOST_WAITING_ANSWERS } from "../daemon/helper_messages.ts";
+import { giveBack, HelperServer, logOver } from "../daemon/helper_server.ts";
 import { IkeOrders } from "../daemon/ike_orders.ts";
 import { IkeSwitch } from "../daemon/ike_switch.ts";
 import { LineStream } from "../daemon/line_stream.ts";
@@ -47,7 +47,8 @@ export async function runHelper([fd, owner, file = ""]: readonly string[]): Prom
   const libc = openLibc();
   forbidCoreDumps(libc);
   forbidTracing(libc);
-  const lines = new LineStream(new FfiStream(libc, adoptFd(libc, Number(fd))), MOST_COMMAND_BYTES);
+  const stream = new FfiStream(libc, adoptFd(libc, Number(fd)));
+  const lines = new LineStream(stream, MOST_COMMAND_BYTES, MOST_WAITING_ANSWERS);
   const log = logOver(lines);
   try {
     const { config, reading } = await readToTell(libc, file);
@@ -80,20 +81,27 @@ async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Me
   const read = async () => (await readToTell(libc, file)).reading;
   const check = () => checkFiles(config.checkFiles, (path) => readOwnedFile(libc, path));
   const vici = new ViciRelay({ doors, path: viciPath(config), tell: (answer) => lines.send(answer) });
-  const isOrderly = await new HelperServer({
+  const server = new HelperServer({
     ...{ lines, poller, clock, log, ike, demoter, vici, read },
     look: (at) => look(libc, config, at),
     checkFiles: check,
-  }).run();
+  });
+  let isOrderly = false;
   try {
-    demoter?.leave();
+    isOrderly = await server.run();
   } finally {
-    if (libc.system === "linux") sweepGuard(libc, owner);
+    await giveBack([
+      // first: later it may be that of the next daemon
+      {
+        what: "remove the control socket",
+        act: () => isOrderly && removeSocket(libc, controlPath(libc, config)),
+      },
+      { what: "leave the demotion behind", act: () => demoter?.leave() },
+      { what: "take the guard away", act: () => libc.system === "linux" && sweepGuard(libc, owner) },
+      { what: "leave the IKE daemons to themselves", act: () => ike.leave(poller, LEAVE_IKE_MS) },
+    ], log);
   }
-  await ike.leave(poller, LEAVE_IKE_MS);
-  if (!isOrderly) return;
-  removeSocket(libc, controlPath(libc, config));
-  lines.send({ answer: "left" } satisfies HelperAnswer);
+  if (isOrderly) lines.send({ answer: "left" } satisfies HelperAnswer);
 }
 
 function viciPath({ control }: Config): string | undefined {

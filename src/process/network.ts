@@ -4,7 +4,7 @@ import { parseArguments } from "../config/arguments.ts";
 import { makeGateway } from "../daemon/daemon.ts";
 import type { Gateway } from "../daemon/gateway.ts";
 import { HelperClient, type ReadConfig } from "../daemon/helper_client.ts";
-import { MOST_ANSWER_BYTES, type Sight } from "../daemon/helper_messages.ts";
+import { MOST_ANSWER_BYTES, MOST_WAITING_COMMANDS, type Sight } from "../daemon/helper_messages.ts";
 import { LineStream } from "../daemon/line_stream.ts";
 import { Listeners } from "../daemon/listeners.ts";
 import type { Configuration } from "../daemon/reload.ts";
@@ -88,7 +88,11 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
   let gateway: Gateway | undefined;
   let status = 0;
   const helper = new HelperClient({
-    lines: new LineStream(new FfiStream(libc, adoptFd(libc, inherited.helper)), MOST_ANSWER_BYTES),
+    lines: new LineStream(
+      new FfiStream(libc, adoptFd(libc, inherited.helper)),
+      MOST_ANSWER_BYTES,
+      MOST_WAITING_COMMANDS,
+    ),
     clock,
     log,
     waitReadable: (fd, limitMs) => waitReadable(libc, fd, limitMs),

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { HelperClient } from "../../../src/daemon/helper_client.ts";
 import { parseHelperCommand } from "../../../src/daemon/helper_messages.ts";
-import { HelperServer, logOver } from "../../../src/daemon/helper_server.ts";
+import { giveBack, HelperServer, logOver } from "../../../src/daemon/helper_server.ts";
 import { LineStream } from "../../../src/daemon/line_stream.ts";
 import { ViciRelay } from "../../../src/daemon/vici_relay.ts";
 import { ConfigError, DecodeError, SyscallError } from "../../../src/errors.ts";
@@ -62,7 +62,7 @@ for (const chop of [1, 2, 7, Infinity]) {
   Deno.test(`LineStream carries values in both directions, ${chop} bytes at a time`, () => {
     const stream = new FakeLocalStream(5);
     stream.chop = chop;
-    const lines = new LineStream(stream, 100);
+    const lines = new LineStream(stream, 100, 1000);
     const values = [{ a: 1 }, ["u", null], "x".repeat(90)];
     for (const value of values) lines.send(value);
     while (lines.interest.write) lines.flush();
@@ -80,10 +80,21 @@ for (
   ]]
 ) {
   Deno.test(`LineStream refuses ${what}`, () => {
-    const lines = new LineStream(new FakeLocalStream(5).say(text!), 100);
+    const lines = new LineStream(new FakeLocalStream(5).say(text!), 100, 1000);
     assertThrows(() => lines.receive(), DecodeError);
   });
 }
+
+Deno.test("LineStream takes who lets too much wait for it for dead, and keeps no more", () => {
+  const stream = new FakeLocalStream(5);
+  stream.isStuck = true;
+  const lines = new LineStream(stream, 100, 1000);
+  for (let i = 0; i < 100; i++) lines.send("x".repeat(90));
+  assert(lines.isClosed);
+  stream.isStuck = false;
+  lines.flush();
+  assertEquals(stream.answers, "");
+});
 
 /** IKE daemons that keep what they are ordered. */
 class FakeCommander implements IkeCommander {
@@ -107,7 +118,7 @@ class EagerPoller implements Poller {
 }
 
 function serverOf(stream: FakeLocalStream, failure?: SyscallError) {
-  const lines = new LineStream(stream, 1000);
+  const lines = new LineStream(stream, 1000, 1000);
   const [ike, log, demotions] = [new FakeCommander(), logOver(lines), [] as string[]];
   const server = new HelperServer({
     ...{ lines, log, ike, poller: new EagerPoller(), clock: new VirtualClock() },
@@ -156,6 +167,23 @@ Deno.test("HelperServer does nothing more for who asks for what is not in its li
   assert(stream.answers.includes("the helper ends"), stream.answers);
 });
 
+Deno.test("HelperServer ends when its answers are not read", async () => {
+  const stream = new FakeLocalStream(5).say(said(...new Array<unknown>(100).fill(GOOD[6])));
+  stream.isStuck = true;
+  assertEquals(await serverOf(stream).server.run(), false);
+});
+
+Deno.test("giveBack() does all, whatever fails", async () => {
+  const [log, done] = [new FakeLog(), [] as number[]];
+  await giveBack([
+    { what: "demote", act: () => assert(done.push(1) === 2, "no space") },
+    { what: "sweep", act: () => Promise.reject(Error("ENOBUFS")) },
+    { what: "leave", act: () => done.push(3) },
+  ], log);
+  assertEquals(done, [1, 3]);
+  assertEquals(log.lines, ["error: cannot demote: no space", "error: cannot sweep: ENOBUFS"]);
+});
+
 Deno.test("HelperServer says once that it cannot demote", async () => {
   const stream = new FakeLocalStream(5).say(said(GOOD[2], GOOD[2], GOOD[1]));
   assertEquals(await serverOf(stream, new SyscallError("write", "ENOSPC", 28)).server.run(), true);
@@ -166,7 +194,7 @@ function clientOf(stream: FakeLocalStream) {
   const log = new FakeLog();
   const gone: string[] = [];
   const client = new HelperClient({
-    ...{ lines: new LineStream(stream, 100_000), clock: new VirtualClock(), log },
+    ...{ lines: new LineStream(stream, 100_000, 1000), clock: new VirtualClock(), log },
     waitReadable: () => stream.canRead,
     gone: (reason) => gone.push(reason),
   });
@@ -216,6 +244,15 @@ Deno.test("HelperClient tells the mistakes of a configuration, and that the help
   await assertRejects(() => second, SyscallError, "EPIPE");
   assertEquals(gone, ["the helper has ended"]);
   assertEquals(client.interests, []);
+});
+
+Deno.test("HelperClient takes a helper that reads nothing for dead", () => {
+  const stream = new FakeLocalStream(5);
+  stream.isStuck = true;
+  const { client, gone } = clientOf(stream);
+  for (let i = 0; i < 100; i++) client.demoter.set(true, false);
+  client.tick(new Map());
+  assertEquals(gone, ["the helper has ended"]);
 });
 
 Deno.test("HelperClient orders once, and logs what the helper says", () => {
