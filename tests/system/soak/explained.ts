@@ -21,6 +21,7 @@ const EXPLAINED = [
   `peer \\S+: (said goodbye: )?(another session of this pair stays|replaced by another session)${MORE}`,
   `peer \\S+: (cannot connect: (ECONNREFUSED|EHOSTUNREACH)|no answer to connect)${MORE}`,
   `peer \\S+: connection closed during the handshake: ECONNRESET; .*${MORE}`,
+  `peer \\S+: (connection closed while sending|handshake takes too long)${MORE}`,
   "the helper has ended", // it was killed
 ].map((pattern) => new RegExp(`^${pattern}$`));
 
