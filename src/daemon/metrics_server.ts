@@ -14,6 +14,9 @@ const PATIENCE_MS = 10_000;
 /** How long to wait when no connection can be accepted. */
 const RETRY_MS = 1000;
 
+/** A page is this old at most. Each looks at every record, and anybody may ask. */
+const PAGE_MS = 1000;
+
 /** What an answer says. */
 export interface MetricsPage {
   readonly contentType: string;
@@ -29,6 +32,8 @@ export interface MetricsServerOptions {
 export class MetricsServer {
   readonly #clients = new Set<Client>();
   #acceptAtMs = 0;
+  #printed = "";
+  #printedMs = -Infinity;
 
   constructor(private readonly options: MetricsServerOptions) {}
 
@@ -61,7 +66,8 @@ export class MetricsServer {
   }
 
   #accept(nowMs: number): void {
-    const { listener, page } = this.options;
+    const { listener, page: { contentType } } = this.options;
+    const page = { contentType, print: () => this.#print() };
     try {
       while (this.#clients.size < MOST_CLIENTS) {
         const connection = listener.accept();
@@ -72,6 +78,14 @@ export class MetricsServer {
       if (!(error instanceof SyscallError)) throw error;
       this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
     }
+  }
+
+  #print(): string {
+    const nowMs = this.options.clock.bootMs();
+    if (nowMs - this.#printedMs >= PAGE_MS) {
+      [this.#printed, this.#printedMs] = [this.options.page.print(), nowMs];
+    }
+    return this.#printed;
   }
 }
 

@@ -83,6 +83,14 @@ Deno.test("MetricsServer reads a request that comes in pieces", async () => {
   assertMatch(read(client).text, /figure 1\n$/);
 });
 
+Deno.test("MetricsServer makes a page once a second, however many ask", async () => {
+  const bench = new Bench();
+  const ask = async () => read(await bench.connect(GET)).text.slice(-"figure 1\n".length);
+  assertEquals([await ask(), await ask()], ["figure 1\n", "figure 1\n"]);
+  await bench.world.run(1000);
+  assertEquals(await ask(), "figure 2\n");
+});
+
 Deno.test("MetricsServer drops who says nothing after 10 s, and serves the ninth when a place is free", async () => {
   const bench = new Bench();
   const silent = await Promise.all(Array.from({ length: 8 }, () => bench.connect()));
