@@ -1,6 +1,7 @@
 /** The other end of the control socket: asks a running daemon for one command and hands on what it answers. */
 
 import { PeerError } from "../errors.ts";
+import { escapeControls } from "../log/escape.ts";
 import type { ByteStream, Poller } from "../ports.ts";
 
 /** A daemon that says nothing for so long does not answer: a handover has come to its end before. */
@@ -86,9 +87,13 @@ function parseAnswer(line: string): ParsedAnswer {
   return { progress, data, ok, reason };
 }
 
+/** What is said may come from a peer or a command, and goes to a terminal of root. */
 function parseObject(line: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(line);
+    const value: unknown = JSON.parse(
+      line,
+      (_name, one) => typeof one === "string" ? escapeControls(one) : one,
+    );
     return isObject(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;

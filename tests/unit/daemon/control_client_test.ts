@@ -52,6 +52,14 @@ Deno.test("ask() says why the daemon will not", async () => {
   assertEquals(await handOver(stream), { problem: "not now", said: [] });
 });
 
+Deno.test("ask() hands on nothing that a terminal would obey", async () => {
+  const stream = new FakeLocalStream(5).say(
+    '{"progress":"a\\u001b[2J"}\n{"data":{"n":["\\u009b2J"]}}\n{"ok":false,"reason":"\\u0007"}\n',
+  );
+  const said = ["a\\x1b[2J", JSON.stringify({ n: ["\\x9b2J"] })];
+  assertEquals(await handOver(stream), { problem: "\\x07", said });
+});
+
 const BROKEN: readonly (readonly [what: string, text: string, hangUp: "no" | "half", reason: string])[] = [
   ["is silent", "", "no", "the daemon does not answer"],
   ["ends before it is done", '{"progress":"a"}\n', "half", "the daemon has ended before it was done"],
