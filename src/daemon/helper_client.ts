@@ -57,8 +57,9 @@ export class HelperClient implements IkeCommander {
   readonly #readers: Reader[] = [];
   /** Those who wait for the files of `check file`. */
   readonly #checkers: ((lines: readonly string[]) => void)[] = [];
-  /** The last conversation with charon. */
-  #vici: RelayedVici | undefined;
+  /** The conversations with charon. */
+  readonly #vici = new Map<number, RelayedVici>();
+  #conversations = 0;
   #looks = 0;
   /** The last answer to a `look`. */
   #seen: Extract<HelperAnswer, { answer: "seen" | "unseen" }> | undefined;
@@ -77,9 +78,13 @@ export class HelperClient implements IkeCommander {
   /** Leads to charon and nowhere else, whatever the path: the helper knows it. */
   readonly doors: Pick<LocalDoors, "connect"> = {
     connect: () => {
-      const id = (this.#vici?.id ?? 0) + 1;
-      this.#vici = new RelayedVici(id, this.options.lines.interest.fd, (command) => this.#send(command));
-      return this.#vici;
+      const id = ++this.#conversations;
+      const vici = new RelayedVici(id, this.options.lines.interest.fd, (command) => {
+        if (command.command === "hang up") this.#vici.delete(id);
+        this.#send(command);
+      });
+      this.#vici.set(id, vici);
+      return vici;
     },
   };
 
@@ -183,10 +188,10 @@ export class HelperClient implements IkeCommander {
       case "checked":
         return this.#checkers.shift()?.(answer.lines);
       case "vici":
-        if (answer.id === this.#vici?.id) this.#vici.take(Uint8Array.fromHex(answer.bytes));
-        return;
+        return this.#vici.get(answer.id)?.take(Uint8Array.fromHex(answer.bytes));
       case "vici closed":
-        if (answer.id === this.#vici?.id) this.#vici.end(answer.reason);
+        this.#vici.get(answer.id)?.end(answer.reason);
+        this.#vici.delete(answer.id);
         return;
       case "seen":
       case "unseen":

@@ -324,16 +324,30 @@ Deno.test("ViciRelay has no charon to talk with that is not configured", () => {
   assertThrows(() => relayOf(undefined).relay.send(1, packet(CMD_REQUEST, "list-conns")), DecodeError);
 });
 
-Deno.test("ViciRelay says when charon is not there, and holds one conversation at a time", () => {
+Deno.test("ViciRelay says when charon is not there, and holds two conversations at a time", () => {
   const { relay, doors, told } = relayOf(SOCKET);
-  relay.send(1, new Uint8Array());
-  relay.send(2, new Uint8Array());
-  assertEquals(doors.open.size, 1);
-  relay.hangUp(1);
-  assertEquals(doors.open.size, 1);
-  relay.hangUp(2);
+  for (const id of [1, 2]) relay.send(id, new Uint8Array());
+  assertEquals([doors.open.size, told], [2, []]);
+  relay.send(3, new Uint8Array());
+  assertEquals(told.splice(0), [{ answer: "vici closed", id: 1, reason: "too many conversations" }]);
+  assertEquals(doors.open.size, 2);
+  for (const id of [1, 2, 3]) relay.hangUp(id);
   assertEquals([doors.open.size, told], [0, []]);
   doors.servers.delete(SOCKET);
-  relay.send(3, new Uint8Array());
+  relay.send(4, new Uint8Array());
   assertEquals(told.length, 1);
+});
+
+Deno.test("HelperClient has two conversations with charon, and each its own answers and end", () => {
+  const stream = new FakeLocalStream(5);
+  const { client, tick } = clientOf(stream);
+  const [one, two] = [client.doors.connect(SOCKET), client.doors.connect(SOCKET)];
+  stream.say(said({ answer: "vici", id: 2, bytes: "02" }, { answer: "vici", id: 1, bytes: "01" }));
+  stream.say(said({ answer: "vici closed", id: 1, reason: "EOF" }));
+  tick();
+  assertEquals(one.receive(9), { kind: "data", bytes: Uint8Array.of(1) });
+  assertEquals(one.receive(9), { kind: "closed", reason: "EOF" });
+  assertEquals(two.receive(9), { kind: "data", bytes: Uint8Array.of(2) });
+  for (const stream of [one, two]) stream.close();
+  assertEquals(stream.answers, said({ command: "hang up", id: 2 }));
 });
