@@ -330,6 +330,15 @@ export class Follower {
     return !expired && entry.refused === undefined;
   }
 
+  /** Puts what the master has and the own kernel lacks, unless it waits already. @returns whether it is lacking */
+  putLacking(identity: RecordIdentity): boolean {
+    const { key } = identity;
+    const isLacking = this.synced && this.mirror.get(key)?.refused === undefined &&
+      this.inventory.get(key) === undefined && !this.queue.has(key);
+    if (isLacking) this.queue.add(identity);
+    return isLacking;
+  }
+
   /** A policy's own daemon has deleted or replaced it: what a shared one displaced is not to be put back. */
   undisplace(key: string): void {
     this.#displaced.delete(key);

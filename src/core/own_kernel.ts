@@ -355,10 +355,22 @@ export class OwnKernel {
       differing.push(identity);
       this.#lose(identity, false, nowMs);
     }
+    differing.push(...yield* this.#missing(touched));
     const isInOrder = yield* this.#isInOrder(keys, touched);
     for (const key of touched) keys.delete(key); // they are newer
     if (inDoubt || !isInOrder) this.#order(keys);
     if (wasKnown) this.#report(differing);
+  }
+
+  /** What a slave's kernel lacks although nothing has gone since: it expired, and what was asked about it was lost. */
+  *#missing(touched: ReadonlySet<string>): Generator<void, RecordIdentity[]> {
+    const missing: RecordIdentity[] = [];
+    if (this.#isMaster) return missing;
+    for (const { key, identity } of this.parts.mirror.values()) {
+      yield;
+      if (!touched.has(key) && this.parts.follower.putLacking(identity)) missing.push(identity);
+    }
+    return missing;
   }
 
   /** Whether the policies, and the SAs that differ in their mark only, stand in the dump as they are thought to. */

@@ -104,12 +104,14 @@ export class SaLimits {
     return this.#given.map(({ sa }) => sa);
   }
 
-  /** How it ended, for each SA that `next` gave last. */
-  done(results: readonly KernelResult[]): void {
-    if (this.#given.length === 0) return;
-    for (const [i, limited] of this.#given.entries()) this.#settle(limited, results[i]!);
+  /** How it ended, for each SA that `next` gave last. @returns the keys of those SAs */
+  done(results: readonly KernelResult[]): string[] {
+    const given = this.#given;
+    if (given.length === 0) return [];
+    for (const [i, limited] of given.entries()) this.#settle(limited, results[i]!);
     this.#given = [];
     this.#pass();
+    return given.map(({ item }) => item.key);
   }
 
   /** What was next has been dealt with. */

@@ -465,3 +465,14 @@ Deno.test("Node.kernelDrained() has a master compare again when events were olde
   const entry = host.node.mirror.get(recordKey(policy("10.2.0.0/16")));
   assertEquals(entry!.content, encodeContent(policy("10.2.0.0/16", { priority: 8 })));
 });
+
+Deno.test("Node.dumped() puts what a slave's kernel lacks, as nobody has answered what became of it", () => {
+  const host = slave(sa(1), sa(2));
+  host.kernel.expire(sa(1).sa);
+  host.turn(); // the question is lost
+  assertEquals(host.holds(), ["sa 2"]);
+  host.node.verify(host.clock.nowMs);
+  host.turn();
+  assertEquals(host.node.verdict?.kernel, ["SA esp 0x00000001 to 198.51.100.1"]);
+  assertEquals(host.holds(), ["sa 2", "sa 1"]);
+});

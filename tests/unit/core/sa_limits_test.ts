@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { slaveRecord } from "../../../src/core/slave_record.ts";
+import { encodeContent } from "../../../src/record/encoding.ts";
 import type { Sa } from "../../../src/record/sa.ts";
 import { sampleCounters } from "../../fakes/records.ts";
 import { Host, mirrorOf, nodeId, sa, snapshotOf, stateOf, TestClock } from "./support.ts";
@@ -119,4 +120,19 @@ Deno.test("Node.setRole() to SLAVE puts a slave's limits back, counters kept", (
   assertEquals({ soft, hard }, { soft: wanted.sa.soft, hard: wanted.sa.hard });
   assert(counters.oseq > held!.sa.counters.oseq);
   assertEquals(counters.seq, held!.sa.counters.seq);
+});
+
+Deno.test("Node.dumped() leaves alone what has got its limits since the dump began", () => {
+  const host = slaveOf([LIMITS]);
+  reign(host, 900);
+  host.node.verify(host.clock.nowMs);
+  host.perform();
+  const before = host.kernel.records();
+  host.clock.nowMs += 200;
+  for (let i = 0; i < 3; i++) host.apply();
+  assertEquals(withTrueLimits(host), [1]);
+  host.node.dumped(before, host.clock.nowMs);
+  assertEquals(host.node.verdict?.kernel, []);
+  const [entry] = host.node.mirror.values();
+  assertEquals(entry?.content, encodeContent(host.kernel.records()[0]!));
 });
