@@ -7,6 +7,7 @@ import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { SA_FLAG } from "../../../src/record/sa.ts";
 import { sampleCounters, sampleSelector } from "../../fakes/records.ts";
 import {
+  gone,
   Host,
   LOCAL,
   mark,
@@ -475,4 +476,15 @@ Deno.test("Node.dumped() puts what a slave's kernel lacks, as nobody has answere
   host.turn();
   assertEquals(host.node.verdict?.kernel, ["SA esp 0x00000001 to 198.51.100.1"]);
   assertEquals(host.holds(), ["sa 2", "sa 1"]);
+});
+
+Deno.test("Node.kernelEvent() of a slave does not take for there what it has deleted since", () => {
+  const host = slave(sa(1), policy("10.2.0.0/16"));
+  const record = policy("10.2.0.0/16");
+  host.node.receive("p", gone(record, 5), 0);
+  host.apply();
+  event(host, { kind: "record", record, created: true }); // it was there when this was said
+  host.node.receive("p", put(record, 6), 0);
+  host.apply();
+  assertEquals(host.holds(), ["sa 1", "policy 10.2.0.0/16"]);
 });
