@@ -80,14 +80,19 @@ export function keysOf(lists: readonly BucketList[], bits: number, buckets: Buck
   });
 }
 
-/** Whether a range lies within 2^`bits` buckets, and they are not finer than the finest. */
+/**
+ * Whether a range lies within 2^`bits` buckets, they are not finer than the finest, and each has one list at most: each
+ * list is looked up in all records of its bucket.
+ */
 export function isRange(
   { bits, first }: BucketRange,
   count: number,
   lists: readonly BucketList[] = [],
 ): boolean {
   return bits <= MOST_BITS && first + count <= 2 ** bits &&
-    lists.every(({ bucket }) => bucket >= first && bucket < first + count);
+    lists.every(({ bucket }, i) =>
+      bucket >= (lists[i - 1]?.bucket ?? first - 1) + 1 && bucket < first + count
+    );
 }
 
 /** Whether this is the last part of a comparison of all. */

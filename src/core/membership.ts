@@ -14,6 +14,10 @@ export const STARTING_MS = 2000;
 /** An epoch this far above the greatest one seen is an attack or a fault. */
 const EPOCH_LEAP = 2 ** 32;
 
+/** From here on it is one that leaps at all: an epoch has 53 bits, and there must be some left. */
+const LATE_EPOCH = 2 ** 52;
+const LATE_LEAP = 2 ** 10;
+
 /** A peer with a live session that has said HELLO; `state` is what it said last. */
 interface Member {
   readonly nodeId: string;
@@ -82,7 +86,8 @@ export class Membership {
     const member = this.#members.get(peer);
     if (member === undefined) return false;
     const heard = Math.max(state.epoch, state.greatestEpoch);
-    if (heard > this.greatestEpoch + EPOCH_LEAP) throw new PeerError(`epoch ${heard} is too far ahead`);
+    const leap = this.greatestEpoch < LATE_EPOCH ? EPOCH_LEAP : LATE_LEAP;
+    if (heard > this.greatestEpoch + leap) throw new PeerError(`epoch ${heard} is too far ahead`);
     const wasMaster = member.state?.role === "MASTER";
     member.state = state;
     if (!wasMaster && state.role === "MASTER") this.#putLast(peer, member);

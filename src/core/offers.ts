@@ -18,9 +18,11 @@ export class Offers {
   #peer = "";
   #waiting: readonly Offer[] = [];
 
-  /** To whom, and what; what another one has not taken yet is dropped. */
+  /** To whom, and what; what another one has not taken yet is dropped, and so are counters that are told anew. */
   set(peer: string, offers: readonly Offer[]): void {
-    this.#waiting = peer === this.#peer ? [...this.#waiting, ...offers] : offers;
+    const before = peer === this.#peer ? this.#waiting : [];
+    const isAnew = offers.some(({ of }) => of === "counters");
+    this.#waiting = [...before.filter(({ of }) => of === "record" || !isAnew), ...offers];
     this.#peer = peer;
   }
 

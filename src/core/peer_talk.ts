@@ -29,6 +29,9 @@ export type PeerProtocol = "native" | "snapshots" | "classic";
 /** Questions of one peer that are kept: a mirror of a million records is asked about in so many. */
 const MOST_ASKED = 256;
 
+/** More changes than this beside those of all records are not what a slave needs: it has asked for what never was. */
+const MOST_STRANGE = 2 ** 17;
+
 /** An open session. */
 interface Session {
   readonly number: number;
@@ -327,12 +330,14 @@ export class PeerTalk {
   }
 
   #answer(peer: string, question: Question, nowMs: number): void {
-    const { membership: { epoch }, master } = this.parts;
+    const { membership: { epoch }, master, mirror, effects } = this.parts;
     if (question.type === "digests") this.reconciliation.hearQuestion(peer, question, epoch, nowMs);
     else if (question.type === "want-records") this.reconciliation.hearWant(peer, question);
     else if (question.identities.length === 0) master.join(peer, epoch);
     else {
       const outbox = master.outbox(peer);
+      const isTooMuch = outbox !== undefined && outbox.lagChanges > mirror.size + MOST_STRANGE;
+      if (isTooMuch) return effects.close(peer, "asks for more records than there are");
       for (const { kind, identity } of question.identities) outbox?.touch(decodeIdentity(kind, identity));
     }
   }

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MOST_BITS } from "../../../src/core/buckets.ts";
 import { PeerError } from "../../../src/errors.ts";
 import type { IpsecRecord } from "../../../src/record/record.ts";
-import { recordKey } from "../../../src/record/record.ts";
+import { encodeIdentity } from "../../../src/record/encoding.ts";
+import { identityOf, recordKey } from "../../../src/record/record.ts";
 import type { Message } from "../../../src/wire/native/message.ts";
 import {
   connect,
@@ -240,6 +241,14 @@ const strange: readonly [string, Message][] = [
     count: 1,
     lists: [{ bucket: 1, digests: [] }],
   }],
+  ["a bucket that is listed twice", {
+    type: "want-records",
+    purpose: "check",
+    bits: 0,
+    first: 0,
+    count: 1,
+    lists: [{ bucket: 0, digests: [] }, { bucket: 0, digests: [] }],
+  }],
 ];
 
 for (const [what, message] of strange) {
@@ -248,3 +257,33 @@ for (const [what, message] of strange) {
     assertThrows(() => master.node.receive("s", message, 0), PeerError, "buckets that there are not");
   });
 }
+
+Deno.test("Node.receive() closes the session of a peer that asks for ever more records that never were", () => {
+  const { master } = pair();
+  const some = encodeIdentity(identityOf(sa(0x01020304)));
+  const at = some.toHex().indexOf("01020304") / 2; // of the SPI
+  const ask = (first: number) => {
+    const identities = Array.from({ length: 64 }, (_, i) => {
+      const identity = some.slice();
+      identity.set([0, (first + i) >> 16, (first + i) >> 8, first + i], at);
+      return { kind: "sa" as const, identity };
+    });
+    master.node.receive("s", { type: "want", identities }, 0);
+  };
+  for (let first = 1000; first < 2 ** 17; first += 64) ask(first);
+  master.perform();
+  assertEquals(master.closed, []);
+  for (let first = 2 ** 17; first < 2 ** 17 + 2000; first += 64) ask(first);
+  master.perform();
+  assertEquals(master.closed[0], "asks for more records than there are");
+  assert(master.node.lag("s", 0)!.changes < 2 ** 17 + 100);
+});
+
+Deno.test("Node.receive() tells a master that asks again and again how far each SA is only once", () => {
+  const { slave } = pair();
+  const count = () => {
+    for (let i = 0; i < 5; i++) slave.node.receive("m", { type: "want", identities: [] }, 0);
+    return slave.node.collect("m", 0, 1 << 20).length;
+  };
+  assertEquals(count(), 3);
+});
