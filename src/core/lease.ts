@@ -2,7 +2,8 @@
  * Leases: from which sequence number a slave would go on. A master tells of its SAs now and then; what it sends after
  * its last report must not be sent again by whoever takes over, so that one starts well above (DESIGN section 7).
  * Two slaves of one master may take over one after the other without having heard of each other: each has a place of its
- * own above the report. Pure figures; `leases.ts` keeps them.
+ * own above the report. What they know may differ too, so every start is at the beginning of a block of `LEAST_MARGIN`
+ * numbers, and no two nodes begin in the same one. Pure figures; `leases.ts` keeps them.
  */
 
 import type { Progress } from "../record/progress.ts";
@@ -14,7 +15,7 @@ export const REPORT_MS = 1000;
 /** A lease is good while what is known of the master is younger than this. */
 export const GOOD_MS = 2 * REPORT_MS;
 
-/** What a lease is above the last report, at least, in packets. */
+/** What a lease is above the last report, at least, and the size of a block, in packets. */
 export const LEAST_MARGIN = 2n ** 20n;
 
 /** A receiver with ESN guesses the high word of a number that is further than 2^32 ahead wrongly. */
@@ -69,14 +70,38 @@ export function startAbove(
   ageMs = 0,
   missed = packetsIn(rate, ageMs),
 ): bigint {
+  const start = oseq + leapOf(oseq, rate, flags, place, ageMs, missed);
+  const block = ownBlock(start, place);
+  return block - oseq <= mostAbove(oseq, flags) ? block : start;
+}
+
+/** How far above `oseq` the start has to be at least, and the own block is within reach. */
+function leapOf(
+  oseq: bigint,
+  rate: number,
+  flags: number,
+  place: Place,
+  ageMs: number,
+  missed: bigint,
+): bigint {
   const margin = greater(LEAST_MARGIN, packetsIn(8 * rate, REPORT_MS + 1000));
   const places = BigInt(1 + place.index + (ageMs > 0 ? place.nodes : 0));
-  const wanted = margin * places + missed;
+  const most = mostAbove(oseq, flags);
+  const round = LEAST_MARGIN * BigInt(place.nodes);
+  return lesser(margin * places + missed, most > 2n * round ? most - round : most);
+}
+
+function mostAbove(oseq: bigint, flags: number): bigint {
   const half = greater(0n, lastNumber(flags) - oseq) / 2n;
-  const most = (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half;
-  // two nodes that both come so far have places of their own there
-  const behind = LEAST_MARGIN * (BigInt(2 * place.nodes) - places);
-  return oseq + lesser(wanted, most > 2n * behind ? most - behind : most);
+  return (flags & SA_FLAG.ESN) !== 0 ? lesser(MOST_MARGIN, half) : half;
+}
+
+/** The beginning of the first block from this number on in which no other node starts. */
+function ownBlock(oseq: bigint, { index, nodes }: Place): bigint {
+  const block = (oseq + LEAST_MARGIN - 1n) / LEAST_MARGIN;
+  const count = BigInt(nodes);
+  const ahead = (BigInt(1 + index) - block % count + count) % count;
+  return (block + ahead) * LEAST_MARGIN;
 }
 
 /** The first lease of an SA, from the counters that came with it. */
@@ -98,13 +123,13 @@ export function reported(
   const rateOf = (packets: bigint) => isRate ? Number(packets) * 1000 / passedMs : 0;
   const sendRate = Math.max(lease.sendRate, rateOf(oseq - lease.oseq));
   const receiveRate = Math.max(lease.receiveRate, rateOf(seq - lease.seq));
-  const wanted = startAbove(oseq, sendRate, flags, place);
-  const isUsed = wanted - lease.start > (wanted - oseq) / BigInt(2 * (1 + place.index));
+  const leap = leapOf(oseq, sendRate, flags, place, 0, 0n);
+  const isUsed = oseq + leap - lease.start > leap / BigInt(2 * (1 + place.index));
   return {
     ...(isRate ? { oseq, seq, atMs: nowMs } : lease),
     sendRate,
     receiveRate,
-    start: isUsed ? wanted : lease.start,
+    start: isUsed ? startAbove(oseq, sendRate, flags, place) : lease.start,
   };
 }
 

@@ -19,6 +19,7 @@ import {
   strictWindow,
 } from "./lease.ts";
 import { type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
+import { UsedNumbers } from "./used_numbers.ts";
 
 interface Known {
   readonly lease: Lease;
@@ -32,8 +33,8 @@ export class Leases {
   /** SAs that the master has reported since they came. */
   readonly #known = new Map<string, Known>();
   readonly #advances = new Map<string, Advance>();
-  /** What the own kernel has used of an SA's numbers, when that is not in the mirror: what is put there goes on above. */
-  readonly #own = new Map<string, bigint>();
+  /** What is put into the own kernel goes on above what that has used, when the mirror does not know of it. */
+  readonly #own = new UsedNumbers();
   /** When the counters were known last: a master was heard, or this node was master itself. */
   #heardMs: number | undefined;
   /** The own kernel stands where it was long ago, or as a master's; not above what another node may have used since. */
@@ -65,7 +66,14 @@ export class Leases {
 
   /** The own kernel has used this number of an SA; this node is no master. */
   stood(key: string, oseq: bigint): void {
-    if (this.settings.canAdvance && oseq > (this.#own.get(key) ?? 0n)) this.#own.set(key, oseq);
+    if (this.settings.canAdvance) this.#own.reach(key, oseq);
+  }
+
+  /** An SA of this master has gone; a peer may still have it and bring it back. */
+  ended(key: string): void {
+    const { oseq = 0n } = this.#known.get(key)?.taken ?? {};
+    for (const used of [oseq, this.mirror.get(key)?.counters?.oseq ?? 0n]) this.stood(key, used);
+    this.forget(key);
   }
 
   /** Whether the kernel has still to be moved on. */
@@ -95,10 +103,11 @@ export class Leases {
     this.#isBehind = true;
   }
 
+  /** The SA has gone. */
   forget(key: string): void {
     this.#known.delete(key);
     this.#advances.delete(key);
-    this.#own.delete(key);
+    this.#own.end(key);
   }
 
   /** The record as the own kernel gets it: it would go on well above what the master or this node has sent. */
@@ -106,7 +115,7 @@ export class Leases {
     if (record.kind === "policy" || !this.settings.canAdvance) return record;
     const { sa } = record;
     const known = this.#known.get(key);
-    const own = this.#own.get(key) ?? 0n;
+    const own = this.#own.of(key);
     const used = own > sa.counters.oseq ? own : sa.counters.oseq;
     const start = startAbove(used, 0, sa.flags, this.settings.place);
     const oseq = known !== undefined && known.lease.start > start ? known.lease.start : start;

@@ -345,11 +345,11 @@ export class Node {
 
   /** What the IKE daemon would have deleted, had it known it. During a handover it is the next master's. */
   #removeReplaced(nowMs: number): void {
-    const { kernel, inherited, effects, master, queue } = this.#parts;
+    const { kernel, inherited, effects, queue } = this.#parts;
     if (this.membership.role !== "MASTER" || !kernel.known || this.handover.withholds(nowMs)) return;
     for (const identity of inherited.step(nowMs)) {
       effects.log("state", `removing ${describe(identity)}: inherited, replaced and idle`, "removing");
-      master.forget(identity.key);
+      kernel.forget(identity.key);
       queue.add(identity, { remove: true });
     }
   }

@@ -165,12 +165,12 @@ export class OwnKernel {
   withhold(isWanted: boolean): void {
     if (isWanted) this.#withheld ??= new Set();
     if (isWanted || this.#withheld === undefined) return;
-    const { inventory, master } = this.parts;
+    const { inventory } = this.parts;
     const gone = [...this.#withheld].filter((key) => inventory.get(key) === undefined);
     this.#withheld = undefined;
     if (!this.#isMaster) return;
     for (const key of gone) {
-      master.forget(key);
+      this.forget(key);
       this.unguard(key);
     }
   }
@@ -181,6 +181,12 @@ export class OwnKernel {
       const entry = this.parts.mirror.get(key);
       if (entry !== undefined) this.parts.follower.kernelLost(entry.identity, false, nowMs);
     }
+  }
+
+  /** A master has this record no more. */
+  forget(key: string): void {
+    this.parts.follower.leases.ended(key);
+    this.parts.master.forget(key);
   }
 
   /** This identity has changed since the dump began. */
@@ -261,7 +267,7 @@ export class OwnKernel {
       return !isSame;
     }
     if (!isSame) follower.undisplace(key);
-    if (!shared) master.forget(key);
+    if (!shared) this.forget(key);
     else if (isSame) master.recount(record, nowMs, key);
     else master.learn(record, content, isNew, nowMs, identity);
     return !isSame;
@@ -290,7 +296,7 @@ export class OwnKernel {
   }
 
   #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    const { inventory, master, follower } = this.parts;
+    const { inventory, follower } = this.parts;
     const key = identity.key;
     this.touched(key);
     // a slave that has the record in its mirror puts it again anyway
@@ -304,7 +310,7 @@ export class OwnKernel {
       if (follower.kernelLost(identity, expired, nowMs)) this.#mend(identity, "deleted");
     } else if (item !== undefined) { // else refused here: it was never there
       if (this.#withheld !== undefined && !expired) this.#withheld.add(key);
-      else master.forget(key);
+      else this.forget(key);
     }
     this.unguard(key);
   }
@@ -320,6 +326,7 @@ export class OwnKernel {
     if (this.#isMaster && this.#withheld !== undefined) {
       for (const { key } of items) this.#withheld.add(key);
     } else if (this.#isMaster) {
+      for (const { key } of items) follower.leases.ended(key);
       master.flushed(kind, selector, items.map(({ key }) => key));
     } else {
       for (const { identity } of items) {

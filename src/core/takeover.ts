@@ -11,7 +11,7 @@ import { withLimitsOf } from "./sa_limits.ts";
  * records and deletions are still done, updates are not (they would reset the counters of an SA in use).
  */
 export function takeOver(parts: NodeParts, nowMs: number): void {
-  const { follower, inventory, mirror, master, queue } = parts;
+  const { follower, inventory, mirror, kernel, queue } = parts;
   follower.overtake(nowMs);
   for (const { key, content } of [...inventory.values()]) {
     if (content === UNKNOWN_CONTENT) inventory.delete(key); // the dump knows what is left of it
@@ -28,7 +28,7 @@ export function takeOver(parts: NodeParts, nowMs: number): void {
   }
   for (const { key, refused } of [...mirror.values()]) {
     const gone = inventory.get(key) === undefined && refused === undefined && !queue.has(key);
-    if (gone) master.forget(key); // it expired here, and the answer of the old master is still out
+    if (gone) kernel.forget(key); // it expired here, and the answer of the old master is still out
   }
   for (const item of inventory.values()) {
     if (item.shared && mirror.get(item.key) === undefined && !queue.has(item.key)) {
@@ -39,7 +39,7 @@ export function takeOver(parts: NodeParts, nowMs: number): void {
   parts.inherited.begin();
   parts.renegotiation?.begin(nowMs);
   follower.limits.changeRole(true);
-  parts.kernel.beginDump();
+  kernel.beginDump();
 }
 
 /**

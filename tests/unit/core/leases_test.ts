@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { LEAST_MARGIN, LINE_RATE } from "../../../src/core/lease.ts";
+import { LEAST_MARGIN } from "../../../src/core/lease.ts";
 import { Leases } from "../../../src/core/leases.ts";
 import type { Mirror } from "../../../src/core/mirror.ts";
 import { recordKey } from "../../../src/record/record.ts";
@@ -23,7 +23,7 @@ Deno.test("Leases.leased() starts an SA above what was reported, and leaves poli
   const leases = leasesOf(mirrorOf());
   const leased = leases.leased(ONE, sa(1, { counters: sampleCounters({ oseq: 7n }) }));
   assert(leased.kind === "sa");
-  assertEquals(leased.sa.counters.oseq, 7n + LEAST_MARGIN);
+  assertEquals(leased.sa.counters.oseq, 3n * LEAST_MARGIN);
   const flow = policy("10.2.0.0/16");
   assertEquals(leases.leased(recordKey(flow), flow), flow);
 });
@@ -46,7 +46,7 @@ Deno.test("Leases.report() moves the window at once, the start when half of the 
   assertEquals(advances(leases), [[1, LEAST_MARGIN, 5n]]);
   leases.done(1);
   leases.report(ONE, sampleCounters({ oseq: LEAST_MARGIN, seq: 6n }), true, 3_600_000);
-  assertEquals(advances(leases), [[1, 2n * LEAST_MARGIN, 6n]]);
+  assertEquals(advances(leases), [[1, 3n * LEAST_MARGIN, 6n]]);
   assertEquals(mirror.get(ONE)!.counters!.oseq, LEAST_MARGIN, "the mirror has what was reported");
 });
 
@@ -56,7 +56,7 @@ Deno.test("Leases.report() takes it for no rate that a new master begins above t
   const begin = 5n * LEAST_MARGIN;
   leases.report(ONE, sampleCounters({ oseq: begin }), true, 0);
   leases.report(ONE, sampleCounters({ oseq: begin + 10n }), true, 1000);
-  assertEquals(advances(leases), [[1, begin + LEAST_MARGIN, 0n]]);
+  assertEquals(advances(leases), [[1, begin + 2n * LEAST_MARGIN, 0n]]);
 });
 
 Deno.test("Leases.report() of an SA that is not in the kernel waits for its put", () => {
@@ -72,7 +72,7 @@ Deno.test("Leases.report() takes nothing back", () => {
   const mirror = mirrorOf(sa(1, { counters: sampleCounters({ oseq: 100n, seq: 50n }) }));
   const leases = leasesOf(mirror);
   leases.report(ONE, sampleCounters({ oseq: 3n, seq: 2n }), true, 0);
-  assertEquals(advances(leases), [[1, 100n + LEAST_MARGIN, 50n]]);
+  assertEquals(advances(leases), [[1, 3n * LEAST_MARGIN, 50n]]);
 });
 
 Deno.test("Leases.overtake() leaves leases alone while they are good", () => {
@@ -90,10 +90,9 @@ Deno.test("Leases.overtake() adds what may have been sent since, the busiest fir
   leases.done(2);
   leases.heard(1000);
   assertEquals(leases.overtake(false, 21_000), { stale: 2, ageMs: 20_000 });
-  const unknown = 3n * LEAST_MARGIN + 22n * BigInt(LINE_RATE);
   assertEquals(advances(leases), [
-    [2, 5001n + 3n * LEAST_MARGIN + 20n * 5000n, 0n],
-    [1, unknown, 0n],
+    [2, 5n * LEAST_MARGIN, 0n],
+    [1, 317n * LEAST_MARGIN, 0n],
   ]);
 });
 
@@ -176,4 +175,30 @@ Deno.test("Leases.forget() drops what waits, and so does another master", () => 
   assertEquals(advances(leases).map(([spi]) => spi), [2]);
   leases.followed(false);
   assertEquals(leases.waiting, false);
+});
+
+Deno.test("Leases.ended() remembers what was used of an SA that has gone", () => {
+  const mirror = mirrorOf(sa(1), sa(2));
+  const leases = leasesOf(mirror);
+  const used = 5n * LEAST_MARGIN;
+  mirror.count(ONE, sampleCounters({ oseq: used }), { bornMs: 0, usedMs: 0 });
+  leases.ended(ONE);
+  mirror.delete(ONE);
+  leases.steppedDown(0);
+  leases.forget(ONE);
+  const again = leases.leased(ONE, sa(1));
+  assert(again.kind === "sa" && again.sa.counters.oseq > used);
+  const other = leases.leased(TWO, sa(2));
+  assert(other.kind === "sa" && other.sa.counters.oseq < used);
+});
+
+Deno.test("Leases.ended() remembers where the kernel was moved to at the takeover", () => {
+  const mirror = mirrorOf(sa(1));
+  const leases = leasesOf(mirror);
+  leases.heard(0);
+  leases.overtake(false, 60_000);
+  const [, start] = advances(leases)[0]!;
+  leases.ended(ONE);
+  const again = leases.leased(ONE, sa(1));
+  assert(again.kind === "sa" && again.sa.counters.oseq > start);
 });
