@@ -64,6 +64,8 @@ interface Reading {
 export class Reload {
   #current: Configuration;
   #reading: Reading | undefined;
+  /** What is to be read after that. */
+  #next: Reading | undefined;
   #found: Configuration | Error | undefined;
 
   constructor(private readonly options: ReloadOptions) {
@@ -80,9 +82,13 @@ export class Reload {
     return this.#reading !== undefined;
   }
 
-  /** Begins to read the configuration; while that is under way already, nothing more. */
+  /** Begins to read the configuration; while that is under way, once more after it: the file may be another by now. */
   begin(): Reading {
-    if (this.#reading !== undefined) return this.#reading;
+    if (this.#reading !== undefined) return this.#next ??= {};
+    return this.#read({});
+  }
+
+  #read(reading: Reading): Reading {
     this.options.begins();
     const end = (found: Configuration | Error) => {
       this.#found = found;
@@ -92,7 +98,7 @@ export class Reload {
       end,
       (error: unknown) => end(error instanceof Error ? error : Error(`${error}`)),
     );
-    return this.#reading = {};
+    return this.#reading = reading;
   }
 
   /** `sasyncd reload` for the control server. */
@@ -105,9 +111,14 @@ export class Reload {
 
   /** Applies what has been read meanwhile. */
   tick(): void {
-    const [found, reading] = [this.#found, this.#reading];
+    const [found, reading, next] = [this.#found, this.#reading, this.#next];
     if (found === undefined || reading === undefined) return;
-    this.#found = this.#reading = undefined;
+    this.#found = this.#reading = this.#next = undefined;
+    this.#end(reading, found);
+    if (next !== undefined) this.#read(next);
+  }
+
+  #end(reading: Reading, found: Configuration | Error): void {
     const problem = found instanceof Error ? found : this.#try(found);
     if (problem === undefined) {
       this.options.log.notice("configuration read again");

@@ -102,6 +102,18 @@ Deno.test("Gateway.reload() follows another mode, and names what only a start ch
   assertEquals(one.log.count(/MASTER -> SLAVE: mode slave/), 1);
 });
 
+Deno.test("Gateway.reload() while it reads reads once more", async () => {
+  const world = new World();
+  const [one] = await pair(world);
+  one.gateway.reload();
+  for (let i = 0; i < 5; i++) await Promise.resolve(); // read, and not yet applied
+  one.configuration = text(A, "slave", [B]);
+  for (let i = 0; i < 3; i++) one.gateway.reload();
+  await world.run(1000);
+  assertEquals(one.log.count(/MASTER -> SLAVE: mode slave/), 1, one.log.lines.join("\n"));
+  assertEquals(one.log.count(/configuration read again/), 2);
+});
+
 Deno.test("Gateway.reload() listens elsewhere", async () => {
   const world = new World();
   const [one] = await pair(world);
