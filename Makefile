@@ -57,6 +57,7 @@ install:
 	for page in man/*.[578]; do install -m 644 $$page $(MAN)/man$${page##*.}/ || exit 1; done
 	for file in conf/*; do [ -d $$file ] || install -m 644 $$file $(EXAMPLES)/ || exit 1; done
 	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' conf/sasyncd.service >$(SYSTEMD)/sasyncd.service
+	chmod 644 $(SYSTEMD)/sasyncd.service
 	install -m 644 conf/sasyncd.sysusers $(SYSUSERS)/sasyncd.conf
 
 uninstall:
