@@ -213,7 +213,7 @@ function ordersOf(entries: readonly KernelEntry[]): string[] {
 export async function waitEqual(
   a: Node,
   b: Node,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
   options: KernelOptions = {},
 ): Promise<void> {
   let differences: string[] = [];

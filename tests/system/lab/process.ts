@@ -64,7 +64,7 @@ export class Process {
   }
 
   /** Waits for a line that matches, among those from line number `from` on. @returns the match; @throws {Error} with the last lines. */
-  async waitForLine(pattern: RegExp, timeoutMs = 10_000, from = 0): Promise<RegExpExecArray> {
+  async waitForLine(pattern: RegExp, timeoutMs = 30_000, from = 0): Promise<RegExpExecArray> {
     const end = performance.now() + timeoutMs;
     for (let next = from;;) {
       for (; next < this.lines.length; next++) {
