@@ -180,12 +180,12 @@ export class Master {
     if (hasMoved) this.#count(before.identity);
   }
 
-  /** The kernel tells how far an SA has come. */
+  /** The kernel tells how far an SA has come; what it said before it was moved on may come later. */
   progress(key: string, progress: Progress, nowMs: number): void {
     const before = this.mirror.get(key);
     if (before?.counters === undefined) return;
     const { bornMs, usedMs = nowMs, counters } = before;
-    this.mirror.count(key, { ...counters, ...progress }, { bornMs, usedMs });
+    this.mirror.count(key, { ...counters, ...furthest(counters, progress) }, { bornMs, usedMs });
     this.#count(before.identity);
   }
 

@@ -155,3 +155,12 @@ for (const [kind, selector, identity, what, covered] of covering) {
     assertEquals(covers(kind, selector, identity), covered);
   });
 }
+
+Deno.test("Master.progress() moves no counter back", () => {
+  const one = master({ records: [sa(1)] });
+  const key = recordKey(sa(1));
+  one.progress(key, sampleCounters({ oseq: 1000n, seq: 20n }), 0); // where this node was moved on to
+  one.progress(key, sampleCounters({ oseq: 10n, seq: 30n }), 0); // the kernel had said this before
+  const { oseq, seq } = one.mirror.get(key)!.counters!;
+  assertEquals([oseq, seq], [1000n, 30n]);
+});
