@@ -36,6 +36,7 @@ export async function start(args: string[], background: number | undefined): Pro
   if (invocation.kind === "usage") return fail(invocation.text.trimEnd(), invocation.exitCode);
   if (invocation.kind === "genkey") return print(formatKey(crypto.getRandomValues(new Uint8Array(32))));
   const libc = openLibc();
+  forbidCoreDumps(libc); // before any key is read
   const needsRoot = invocation.kind === "control" || !invocation.check;
   if (needsRoot && effectiveUserId(libc) !== 0) return fail("sasyncd: need root privileges");
   const config = readConfig(libc, invocation.file);
@@ -73,7 +74,6 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
   const fds = [own.number, controlSocket.fd, ready?.number ?? -1];
   const rest = [...fds.map(String), `${owner}`, ...args];
   if (libc.system !== "linux") return await runNetwork(rest);
-  forbidCoreDumps(libc);
   dropPrivileges(libc, account, capabilitiesOf(config));
   return executeSelf(libc, [NETWORK, ...rest], fds.filter((fd) => fd >= 0));
 }
