@@ -429,10 +429,18 @@ export class Follower {
       if (entry !== undefined) this.#remove(entry.identity, change);
     }
     this.#unnamed = undefined;
-    if (!sweep) return;
+    if (sweep) this.#sweep(change);
+  }
+
+  #sweep(change?: number): void {
     for (const { key, identity, shared } of this.inventory.values()) {
       if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
     }
+  }
+
+  /** What was made here in a time as master is known now: what the next one's snapshot has not named goes too. */
+  caughtUp(): void {
+    if (this.settings.flushMode === "startup" && this.synced) this.#sweep();
   }
 
   /** What expired here when nobody could be asked about it, the master has; what was a master's is to be a slave's. */

@@ -72,6 +72,8 @@ export class OwnKernel {
   readonly #stepped = new Set<string>();
   /** There was such an event, and it is not known what the kernel holds. */
   #crossed = false;
+  /** Events of the time as master may still wait. */
+  #isBehind = false;
 
   constructor(private readonly parts: OwnKernelParts) {
     this.numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
@@ -177,6 +179,7 @@ export class OwnKernel {
 
   /** This node is master no more: what was deleted without being told is put back. */
   steppedDown(nowMs: number): void {
+    this.#isBehind = true;
     for (const key of this.#withheld ?? []) {
       const entry = this.parts.mirror.get(key);
       if (entry !== undefined) this.parts.follower.kernelLost(entry.identity, false, nowMs);
@@ -213,6 +216,8 @@ export class OwnKernel {
   /** There are no more events for now. */
   drained(): void {
     this.#stepped.clear();
+    if (this.#isBehind && !this.#isMaster) this.parts.follower.caughtUp();
+    this.#isBehind = false;
     if (!this.#crossed) return;
     this.#crossed = false;
     this.beginDump();

@@ -22,6 +22,8 @@ const MESSAGE_BYTES = 32 * 1024;
 
 /** What one gateway has handed over for another one since their session began. */
 interface Sent {
+  /** Of the sender: what it sent in an earlier one, and was not acknowledged before it stepped down, never is. */
+  epoch: number;
   /** Its last change, and the last that was acknowledged. */
   last: number;
   acknowledged: number;
@@ -65,6 +67,9 @@ export class Watch {
   /** These go to a peer. No more is unacknowledged than the window allows. */
   sends(from: Gateway, to: Gateway, messages: readonly Message[]): void {
     const sent = this.#sentOn(from, to);
+    const { epoch } = from.node!.membership;
+    if (epoch !== sent.epoch) sent.flight = [];
+    sent.epoch = epoch;
     for (const message of messages) {
       if (message.type === "refused") this.text(from.name, message.reason);
       if (message.type === "ack" || !("change" in message) || message.change === 0) continue;
@@ -204,7 +209,7 @@ export class Watch {
 
   #sentOn(from: Gateway, to: Gateway): Sent {
     const way = wayOf(from, to);
-    const sent = this.#sent.get(way) ?? { last: 0, acknowledged: 0, flight: [] };
+    const sent = this.#sent.get(way) ?? { epoch: 0, last: 0, acknowledged: 0, flight: [] };
     this.#sent.set(way, sent);
     return sent;
   }

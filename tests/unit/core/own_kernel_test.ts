@@ -6,6 +6,7 @@ import { encodeContent } from "../../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
 import { SA_FLAG } from "../../../src/record/sa.ts";
 import { sampleCounters, sampleSelector } from "../../fakes/records.ts";
+import type { Message } from "../../../src/wire/native/message.ts";
 import {
   gone,
   Host,
@@ -42,6 +43,10 @@ function slave(...records: readonly IpsecRecord[]): Host {
   host.takeSent();
   host.done.length = 0;
   return host;
+}
+
+function hear(host: Host, ...messages: readonly Message[]): void {
+  for (const message of messages) host.node.receive("p", message, host.clock.nowMs);
 }
 
 /** What "p" is told next, by type; that it knows the counters up to now is said each time. */
@@ -349,6 +354,18 @@ Deno.test("Node.tick() looks every ten minutes whether the kernel is as it is th
   assertEquals(host.node.counters["records put back"], 1);
   assertEquals(host.node.counters["comparisons with a difference"], 1);
   assert(host.logs.some((line) => line.startsWith("putting back SA esp")));
+});
+
+Deno.test("Node.kernelDrained() of a slave removes what it made as master and heard of after the next one's END", () => {
+  const host = master(sa(1), policy("10.2.0.0/16"));
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  hear(host, stateOf("MASTER", 5, { master: 9, following: true }));
+  hear(host, ...snapshotOf(mirrorOf(sa(1), policy("10.2.0.0/16"))));
+  host.apply();
+  assertEquals([host.node.synced, host.holds()], [true, ["sa 1", "sa 2", "policy 10.2.0.0/16"]]);
+  host.turn();
+  assertEquals(host.holds(), ["sa 1", "policy 10.2.0.0/16"]);
 });
 
 Deno.test("Node.resync() of a master tells what no event has told", () => {
