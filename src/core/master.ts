@@ -37,10 +37,11 @@ export class Master {
     this.configure(peers);
   }
 
-  /** These are the peers from now on; one that is new knows of nothing. */
-  configure(peers: readonly string[]): void {
+  /** These are the peers from now on; one that is new knows of nothing that there is, if this node `isMaster`. */
+  configure(peers: readonly string[], isMaster = false): void {
+    const all = isMaster ? [...this.mirror.values()].map(({ key }) => key) : [];
     for (const peer of this.#unsaid.keys()) if (!peers.includes(peer)) this.#unsaid.delete(peer);
-    for (const peer of peers) if (!this.#unsaid.has(peer)) this.#unsaid.set(peer, new Set());
+    for (const peer of peers) if (!this.#unsaid.has(peer)) this.#unsaid.set(peer, new Set(all));
   }
 
   /** A slave asks for everything. */

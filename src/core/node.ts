@@ -73,7 +73,7 @@ export class Node {
     const isSame = isSameOwnership(choices.ownership, this.settings.ownership);
     Object.assign(this.settings, choices);
     membership.peerNames = choices.peers;
-    master.configure(choices.peers);
+    master.configure(choices.peers, membership.role === "MASTER");
     if (isSame) return;
     guard.configure(choices.sharedPrefixes);
     if (membership.role !== "MASTER") follower.reconsider(nowMs);

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import type { NodeChoices } from "../../../src/core/parts.ts";
 import { addr } from "../../fakes/records.ts";
-import { connect, Host, OWNERSHIP, sa, settle, TestClock } from "./support.ts";
+import { connect, Host, nodeId, OWNERSHIP, sa, settle, stateOf, TestClock } from "./support.ts";
 
 const FAR = addr("198.51.100.77");
 const FAR_IS_LOCAL = {
@@ -65,4 +65,14 @@ Deno.test("Node.configure() with another peer: it gets everything, and what is n
   connect(two, three);
   settle(one, two, three);
   assertEquals(three.holds(), ["sa 1", "sa 2"]);
+});
+
+Deno.test("Node.configure() of a master: a new peer that becomes master without asking is offered all", () => {
+  const [one] = pair();
+  configure(one, { peers: ["gw1", "gw2"] });
+  one.node.setRole("SLAVE", "test", one.clock.nowMs);
+  one.node.peerUp("gw2", nodeId(3), false);
+  one.takeSent();
+  one.node.receive("gw2", stateOf("MASTER", 9, { master: 3, following: true }), one.clock.nowMs);
+  assertEquals(one.takeSent().filter(({ type }) => type === "put").length, 2);
 });
