@@ -22,8 +22,8 @@ export const MUTATIONS: readonly Mutation[] = [
   fault(
     "a lease has no margin",
     "src/core/lease.ts",
-    "return oseq + lesser(wanted,",
-    "return oseq + lesser(0n * wanted,",
+    "return block - oseq <= mostAbove(oseq, flags) ? block : start;",
+    "return oseq;",
   ),
   fault(
     "a master of the past is followed",
