@@ -216,8 +216,10 @@ export class OwnKernel {
   /** There are no more events for now. */
   drained(): void {
     this.#stepped.clear();
-    if (this.#isBehind && !this.#isMaster) this.parts.follower.caughtUp();
-    this.#isBehind = false;
+    if (this.#dump?.inDoubt !== true) { // else it will show what was told by no event
+      if (this.#isBehind && !this.#isMaster) this.parts.follower.caughtUp();
+      this.#isBehind = false;
+    }
     if (!this.#crossed) return;
     this.#crossed = false;
     this.beginDump();
@@ -229,6 +231,8 @@ export class OwnKernel {
     const isNew = created || this.parts.inventory.get(identity.key) === undefined;
     this.#learn(identity, record, created, nowMs);
     if (this.#stepped.has(identity.key)) this.#doubt(identity.key);
+    // which is the newest, this one or what this node has put, only the kernel knows
+    else if (this.#stepped.size > 0 && this.#rivalsOf(identity) !== undefined) this.#crossed = true;
     if (isNew && this.#isMaster) this.parts.master.bore(identity.key);
   }
 

@@ -356,6 +356,17 @@ Deno.test("Node.tick() looks every ten minutes whether the kernel is as it is th
   assert(host.logs.some((line) => line.startsWith("putting back SA esp")));
 });
 
+Deno.test("Node.kernelDrained() compares again when a policy came before one that this node has put, and is told later", () => {
+  const host = master(sa(1));
+  host.kernel.disturb({ kind: "put", record: policy("10.2.0.0/16") });
+  hear(host, put(policy("10.3.0.0/16"), 0, 5)); // an offer
+  host.apply();
+  host.turn();
+  host.turn();
+  assertEquals(host.holds().slice(1), ["policy 10.2.0.0/16", "policy 10.3.0.0/16"]);
+  assertEquals(ranked(host).slice(1), ["policy 10.2.0.0/16", "policy 10.3.0.0/16"]);
+});
+
 Deno.test("Node.kernelDrained() of a slave removes what it made as master and heard of after the next one's END", () => {
   const host = master(sa(1), policy("10.2.0.0/16"));
   host.kernel.disturb({ kind: "put", record: sa(2) });
@@ -366,6 +377,19 @@ Deno.test("Node.kernelDrained() of a slave removes what it made as master and he
   assertEquals([host.node.synced, host.holds()], [true, ["sa 1", "sa 2", "policy 10.2.0.0/16"]]);
   host.turn();
   assertEquals(host.holds(), ["sa 1", "policy 10.2.0.0/16"]);
+});
+
+Deno.test("Node.kernelDrained() of a slave removes what it made as master and only a dump shows after that END", () => {
+  const host = master(sa(1));
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.kernel.overrun();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  hear(host, stateOf("MASTER", 5, { master: 9, following: true }));
+  hear(host, ...snapshotOf(mirrorOf(sa(1))));
+  for (let i = 0; i < 2; i++) host.turn();
+  assertEquals(host.holds(), ["sa 1", "sa 2"], "the dump has shown it");
+  host.turn();
+  assertEquals(host.holds(), ["sa 1"]);
 });
 
 Deno.test("Node.resync() of a master tells what no event has told", () => {
