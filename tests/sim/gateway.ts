@@ -50,6 +50,8 @@ export class Gateway {
   /** Endpoints that the guard keeps from sending; undefined: it has not been set. */
   guarded: ReadonlySet<string> | undefined;
   slowness = USUAL_SLOWNESS;
+  /** More events of its kernel wait than the daemon has read. */
+  isBehind = false;
   /** The daemon is stopped until then. */
   frozenUntilMs = 0;
   /**

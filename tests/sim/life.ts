@@ -182,7 +182,8 @@ function calm({ world }: Life): Gateway {
 /** Whether all follow the master and have taken all that it has. */
 function isWell({ gateways }: World, master: Gateway): boolean {
   const { acting, epoch } = master.node!.membership;
-  return acting && gateways.every(({ name, node }) =>
+  if (!acting || gateways.some(({ isBehind }) => isBehind)) return false;
+  return gateways.every(({ name, node }) =>
     name === master.name ||
     node!.membership.followed === master.name && node!.membership.epoch === epoch && node!.synced &&
       master.node!.lag(name, master.nowMs)?.changes === 0

@@ -189,6 +189,7 @@ export class Watch {
     const nodes = gateways.map(({ node }) => node).filter((node) => node !== undefined);
     const masters = nodes.filter(({ membership }) => membership.acting);
     const [master] = masters;
+    if (gateways.some(({ isBehind }) => isBehind)) return; // what has gone may have come back already
     if (nodes.length < gateways.length || masters.length !== 1 || master === undefined) return;
     const { epoch } = master.membership;
     if (nodes.some((node) => node !== master && !(node.synced && node.membership.epoch === epoch))) return;

@@ -141,6 +141,7 @@ export class World {
     const isRunning = gateway.node !== undefined;
     gateway.node = undefined;
     gateway.isCurrent = false;
+    gateway.isBehind = false;
     gateway.dumpAtMs = undefined;
     gateway.frozenUntilMs = 0;
     if (power === "off") this.paths.setDead(gateway.name, true);
@@ -177,7 +178,8 @@ export class World {
       if (this.options.trace) this.tell(gateway.name, `kernel: ${describeEvent(event)}`);
       node.kernelEvent(event, gateway.nowMs);
     }
-    if (events.length < MOST_EVENTS) node.kernelDrained();
+    gateway.isBehind = events.length >= MOST_EVENTS;
+    if (!gateway.isBehind) node.kernelDrained();
     this.wire.receive(gateway);
     if (gateway.dumpAtMs !== undefined && this.nowMs >= gateway.dumpAtMs) this.#finishDump(gateway, node);
     this.#apply(gateway, node);
