@@ -112,9 +112,11 @@ export class Reconciliation {
     require(isRange(want, count, lists));
     const outbox = master.outbox(peer);
     if (outbox === undefined) return;
-    for (const key of keysOf(lists, bits, mirror.buckets)) {
-      for (const entry of [mirror.get(key)!, ...this.#unmarked(key)]) outbox.touch(entry.identity);
-    }
+    const wanted = keysOf(lists, bits, mirror.buckets).flatMap((
+      key,
+    ) => [mirror.get(key)!, ...this.#unmarked(key)]);
+    // in their order, so that the slave's kernel has them in it
+    for (const { identity } of wanted.toSorted((a, b) => a.rank - b.rank)) outbox.touch(identity);
     if (purpose === "join" && outbox.comparing && isLast(want, count)) outbox.end();
   }
 

@@ -77,6 +77,16 @@ Deno.test("a slave that comes back is given what differs, and what is gone goes"
   assertEquals(slave.done.toSorted(), ["delete sa 1", "put sa 2", "put sa 4"]);
 });
 
+Deno.test("a slave that comes back is given policies in their order", () => {
+  const { master, slave } = pair();
+  disconnect(master, slave);
+  const nets = Array.from({ length: 40 }, (_, i) => `10.9.${i}.0/24`);
+  for (const net of nets) master.kernel.disturb({ kind: "put", record: policy(net) });
+  master.turn();
+  meet(master, slave);
+  assertEquals(slave.done, nets.map((net) => `put policy ${net}`));
+});
+
 Deno.test("a slave that comes back puts what has gone from its kernel meanwhile", () => {
   const { master, slave } = pair();
   slave.kernel.expire(sa(3).sa); // asked about, but the question is lost
