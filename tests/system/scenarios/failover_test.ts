@@ -125,6 +125,14 @@ for (const { espProposals, rekeyed, probes } of ROUNDS) {
     if (rekeyed) {
       await peer.rekey();
       await peer.process.waitForLine(/received DELETE for ESP/, 10_000, from.peer); // the last word of the rekey
+      // what the master dies with before it could tell is lost in any case: on a stalled host that may be the rekey
+      const startMs = performance.now();
+      const fresh = (await spis()).filter((spi) => !old.includes(spi));
+      await eventually("the new SAs on the slave", async () => {
+        const states = await lab.gw2.run("ip", "xfrm", "state");
+        return fresh.length > 0 && fresh.every((spi) => states.includes(spi));
+      });
+      step(`the slave was seen with the new SAs ${Math.round(performance.now() - startMs)} ms later`);
     }
     const diedAt = Date.now() / 1000;
     step(`gw1 dies, gw2 has the addresses: ${await warm.do(...commands)}`);
