@@ -14,9 +14,6 @@ import type { Message } from "../wire/native/message.ts";
 /** Networks whose ways are looked at; the first ones by their text, so that all gateways take the same. */
 const MOST_NETWORKS = 200;
 
-/** What was read so lately is told again to who asks. */
-const FRESH_MS = 1000;
-
 /** Lines taken from a peer. */
 const MOST_LINES = 2000;
 
@@ -47,7 +44,6 @@ export class Premises {
   readonly #asking = new Set<string>();
   /** Lines of peers; complete when `last` has come. */
   readonly #theirs = new Map<string, { readonly lines: string[]; isComplete: boolean }>();
-  #ownMs = -Infinity;
   #reading = false;
 
   constructor(private readonly options: PremisesOptions) {}
@@ -78,8 +74,7 @@ export class Premises {
   hear(peer: string, message: Message, nowMs: number): boolean {
     if (message.type === "ask-premises") {
       this.#asking.add(peer);
-      if (nowMs - this.#ownMs < FRESH_MS) this.#answer();
-      else this.#read(nowMs);
+      this.#read(nowMs);
       return true;
     }
     if (message.type !== "premises") return false;
@@ -94,12 +89,10 @@ export class Premises {
     if (this.#reading) return;
     this.#reading = true;
     this.#own = undefined;
-    this.#ownMs = -Infinity;
     this.options.ports.files().catch((error) => [`files: ${error instanceof Error ? error.message : error}`])
       .then((files) => {
         this.#reading = false;
         this.#own = [...this.#kernel(nowMs), ...files].toSorted();
-        this.#ownMs = nowMs;
         this.#answer();
         this.options.wake();
       });

@@ -30,10 +30,10 @@ class Asked extends FakeDaemon {
     world.network.attach(control.fd, () => control.waiting.length > 0);
   }
 
-  async ask(command: "verify" | "resync"): Promise<{ view: VerifyView; progress: string[] }> {
+  async ask(command: "verify" | "resync", ms = 20_000): Promise<{ view: VerifyView; progress: string[] }> {
     const client = this.control.connect().say(`${JSON.stringify({ command })}\n`);
     this.world.network.attach(client.fd, () => client.canRead);
-    await this.world.run(20_000);
+    await this.world.run(ms);
     const lines = client.answers.trimEnd().split("\n").map((line) => JSON.parse(line));
     assertEquals(lines.pop(), { ok: true });
     const { data } = lines.pop();
@@ -83,6 +83,15 @@ Deno.test("verify names files and facts that differ, the other's too, in many me
   const { view: { result, peers: [peer] } } = await a.ask("verify");
   assertEquals([result, peer?.state, peer?.premises], ["different", "equal", "different"]);
   assertEquals([peer?.here, peer?.there], [["file /x: sha256 1"], ["file /x: sha256 2"]]);
+});
+
+Deno.test("verify tells what differs since the moment before", async () => {
+  const files = ["file /a: sha256 1"];
+  const { a, b } = await pair(files, [...files]);
+  assertEquals((await b.ask("verify", 100)).view.result, "equal");
+  files[0] = "file /a: sha256 2";
+  assertEquals((await b.ask("verify", 100)).view.result, "different");
+  assertEquals((await a.ask("verify", 100)).view.result, "different");
 });
 
 Deno.test("verify finds what its kernel has changed without a word, and has it mended", async () => {
