@@ -6,52 +6,32 @@
 import type { NumberEnd } from "../core/number_end.ts";
 import { command, failureOf, list, type ViciTalk } from "../link/vici_session.ts";
 import type { Log } from "../log/verbosity.ts";
-import type { IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
+import type { IkeOrder } from "../ports.ts";
 import { ownChildrenOf } from "./ike_children.ts";
-import { ViciTry } from "./vici_try.ts";
+import { type ViciAccess, ViciControl } from "./vici_control.ts";
 
 /** How often it is looked whether an SA needs it: at a million packets a second, 30 times before the end. */
 const LOOK_MS = 10_000;
 
-export interface RekeyOptions {
+export interface RekeyOptions extends ViciAccess {
   readonly numberEnd: Pick<NumberEnd, "dueSpis" | "asked">;
-  /** charon's vici socket. */
-  readonly path: string;
-  readonly doors: Pick<LocalDoors, "connect">;
   readonly log: Log;
 }
 
-export class RekeyControl implements IkeControl {
+export class RekeyControl extends ViciControl {
   readonly name = "rekeying in time";
-  readonly patienceMs = 5000;
-  readonly owes = false;
-  /** undefined: there is nothing to be said now. */
-  #try: ViciTry | undefined;
 
-  constructor(private readonly options: RekeyOptions) {}
+  constructor(private readonly options: RekeyOptions) {
+    super(options);
+  }
 
   repeatMs({ duty }: IkeOrder): number {
     return duty === "active" ? LOOK_MS : Infinity;
   }
 
-  begin({ duty }: IkeOrder): void {
-    const { numberEnd, doors, path } = this.options;
-    const due = numberEnd.dueSpis;
-    if (duty !== "active" || due.size === 0) return;
-    this.#try = new ViciTry(doors, path, this.#rekey(due));
-  }
-
-  get interest(): Interest | undefined {
-    return this.#try?.interest;
-  }
-
-  proceed(): boolean {
-    return this.#try?.proceed() ?? true;
-  }
-
-  cancel(): void {
-    this.#try?.close();
-    this.#try = undefined;
+  protected talk({ duty }: IkeOrder): ViciTalk<void> | undefined {
+    const due = this.options.numberEnd.dueSpis;
+    return duty === "active" && due.size > 0 ? this.#rekey(due) : undefined;
   }
 
   *#rekey(due: ReadonlySet<number>): ViciTalk<void> {

@@ -6,50 +6,31 @@
 import type { Renegotiation } from "../core/renegotiation.ts";
 import { command, failureOf, list, type ViciTalk } from "../link/vici_session.ts";
 import type { Log } from "../log/verbosity.ts";
-import type { Clock, IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
+import type { Clock, IkeOrder } from "../ports.ts";
 import { childrenOf, outboundSpisOf } from "./ike_children.ts";
-import { ViciTry } from "./vici_try.ts";
+import { type ViciAccess, ViciControl } from "./vici_control.ts";
 
-export interface RenegotiationOptions {
+export interface RenegotiationOptions extends ViciAccess {
   readonly renegotiation: Renegotiation;
-  /** charon's vici socket. */
-  readonly path: string;
-  readonly doors: Pick<LocalDoors, "connect">;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-export class RenegotiationControl implements IkeControl {
+export class RenegotiationControl extends ViciControl {
   readonly name = "negotiating anew";
-  readonly patienceMs = 5000;
-  readonly owes = false;
-  /** undefined: there is nothing to be said now. */
-  #try: ViciTry | undefined;
 
-  constructor(private readonly options: RenegotiationOptions) {}
+  constructor(private readonly options: RenegotiationOptions) {
+    super(options);
+  }
 
   repeatMs({ duty }: IkeOrder): number {
     const { renegotiation, clock } = this.options;
     return duty === "active" ? renegotiation.waitMs(clock.bootMs()) : Infinity;
   }
 
-  begin({ duty }: IkeOrder): void {
-    const { renegotiation, clock, doors, path } = this.options;
-    if (duty !== "active" || !renegotiation.look(clock.bootMs())) return;
-    this.#try = new ViciTry(doors, path, this.#initiate());
-  }
-
-  get interest(): Interest | undefined {
-    return this.#try?.interest;
-  }
-
-  proceed(): boolean {
-    return this.#try?.proceed() ?? true;
-  }
-
-  cancel(): void {
-    this.#try?.close();
-    this.#try = undefined;
+  protected talk({ duty }: IkeOrder): ViciTalk<void> | undefined {
+    const { renegotiation, clock } = this.options;
+    return duty === "active" && renegotiation.look(clock.bootMs()) ? this.#initiate() : undefined;
   }
 
   *#initiate(): ViciTalk<void> {

@@ -8,8 +8,8 @@ import { IkeError } from "../errors.ts";
 import { type ViciSection } from "../link/vici.ts";
 import { command, failureOf, list, sectionsOf, textOf, type ViciTalk } from "../link/vici_session.ts";
 import type { Log } from "../log/verbosity.ts";
-import type { IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
-import { ViciTry } from "./vici_try.ts";
+import type { IkeOrder } from "../ports.ts";
+import { type ViciAccess, ViciControl } from "./vici_control.ts";
 
 /** How soon a charon that was started or loaded on a slave is made passive again. */
 const REPEAT_MS = 10_000;
@@ -23,51 +23,34 @@ interface Trap {
   readonly ike: string;
 }
 
-export interface StrongswanOptions {
-  /** charon's vici socket. */
-  readonly path: string;
-  readonly doors: LocalDoors;
+export interface StrongswanOptions extends ViciAccess {
   readonly log: Log;
 }
 
-export class StrongswanControl implements IkeControl {
+export class StrongswanControl extends ViciControl {
   readonly name = "strongswan";
-  readonly patienceMs = 5000;
   /** The traps that charon has no more because it is passive, by name. */
   readonly #taken = new Map<string, Trap>();
-  #try: ViciTry | undefined;
 
-  constructor(private readonly options: StrongswanOptions) {}
+  constructor(private readonly options: StrongswanOptions) {
+    super(options);
+  }
 
   repeatMs({ duty }: IkeOrder): number {
     return duty === "passive" ? REPEAT_MS : Infinity;
   }
 
-  get owes(): boolean {
+  override get owes(): boolean {
     return this.#taken.size > 0;
   }
 
-  begin({ duty }: IkeOrder): void {
-    const { doors, path } = this.options;
-    const talk = {
+  protected talk({ duty }: IkeOrder): ViciTalk<void> {
+    const talks = {
       passive: () => this.#rest(),
       active: () => this.#act(),
       left: () => this.#giveBack(),
     };
-    this.#try = new ViciTry(doors, path, talk[duty]());
-  }
-
-  get interest(): Interest | undefined {
-    return this.#try?.interest;
-  }
-
-  proceed(): boolean {
-    return this.#try?.proceed() === true;
-  }
-
-  cancel(): void {
-    this.#try?.close();
-    this.#try = undefined;
+    return talks[duty]();
   }
 
   *#rest(): ViciTalk<void> {
