@@ -307,6 +307,8 @@ export interface IkeControl {
   readonly interest: Interest | undefined;
   /** Goes on with the try. @returns whether the order is carried out. @throws {SyscallError | DecodeError | IkeError} */
   proceed(): boolean;
+  /** Whether the daemon has said something to the last `proceed`. Its descriptor may have other uses too. */
+  readonly hasHeard?: boolean;
   /** Gives the try up. */
   cancel(): void;
 }

@@ -5,7 +5,7 @@
 
 import { DecodeError, IkeError, SyscallError } from "../errors.ts";
 import type { Log } from "../log/verbosity.ts";
-import type { Fd, IkeControl, IkeOrder, Interest, Readiness } from "../ports.ts";
+import type { IkeControl, IkeOrder, Interest } from "../ports.ts";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 10_000;
@@ -60,12 +60,12 @@ export class IkeSwitch {
     return this.#isTrying && interest !== undefined ? [interest] : [];
   }
 
-  /** Does what is due and what descriptors are ready for. @returns when to be called again at the latest. */
-  tick(nowMs: number, ready: ReadonlyMap<Fd, Readiness>): number {
+  /** Does what is due and what descriptors may be ready for. @returns when to be called again at the latest. */
+  tick(nowMs: number): number {
     const order = this.#order;
     if (order === undefined || !this.#isTrying && nowMs < this.#atMs) return this.#atMs;
     try {
-      this.#proceed(order, nowMs, ready);
+      this.#proceed(order, nowMs);
     } catch (error) {
       if (!isFailure(error)) throw error;
       this.#fail(order, error.message, nowMs);
@@ -73,15 +73,15 @@ export class IkeSwitch {
     return this.#atMs;
   }
 
-  #proceed(order: IkeOrder, nowMs: number, ready: ReadonlyMap<Fd, Readiness>): void {
+  #proceed(order: IkeOrder, nowMs: number): void {
     const { control } = this;
-    const isHeard = control.interest !== undefined && ready.has(control.interest.fd);
-    if (isHeard || !this.#isTrying) this.#atMs = nowMs + control.patienceMs;
     if (!this.#isTrying) {
       this.#isTrying = true;
+      this.#atMs = nowMs + control.patienceMs;
       control.begin(order);
     }
     if (control.proceed()) this.#succeed(order, nowMs);
+    else if (control.hasHeard === true) this.#atMs = nowMs + control.patienceMs;
     else if (nowMs >= this.#atMs) throw new IkeError(`no answer for ${control.patienceMs / 1000} s`);
   }
 

@@ -44,6 +44,10 @@ export abstract class ViciControl implements IkeControl {
     return this.#try?.proceed() ?? true;
   }
 
+  get hasHeard(): boolean {
+    return this.#try?.hasHeard === true;
+  }
+
   cancel(): void {
     this.#try?.close();
     this.#try = undefined;

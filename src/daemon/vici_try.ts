@@ -10,6 +10,7 @@ const READ_BYTES = 64 * 1024;
 export class ViciTry {
   readonly #stream: ByteStream;
   readonly #session: ViciSession;
+  #hasHeard = false;
 
   /** @throws {SyscallError} when nobody listens there. */
   constructor(doors: Pick<LocalDoors, "connect">, path: string, talk: ViciTalk<void>) {
@@ -21,6 +22,11 @@ export class ViciTry {
     return { fd: this.#stream.fd, read: true, write: this.#session.output.length > 0 };
   }
 
+  /** Whether the last `proceed` has received something. */
+  get hasHeard(): boolean {
+    return this.#hasHeard;
+  }
+
   /** @returns whether all has been said. @throws {SyscallError | DecodeError | IkeError} */
   proceed(): boolean {
     this.#send();
@@ -28,6 +34,7 @@ export class ViciTry {
     if (received.kind === "closed") {
       throw new IkeError(`charon has closed the connection (${received.reason})`);
     }
+    this.#hasHeard = received.kind === "data";
     if (received.kind === "data") this.#session.receive(received.bytes);
     this.#send();
     return this.#session.isOver;

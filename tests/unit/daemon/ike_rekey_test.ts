@@ -3,7 +3,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { RekeyControl } from "../../../src/daemon/ike_rekey.ts";
 import { IkeSwitch } from "../../../src/daemon/ike_switch.ts";
-import type { Readiness } from "../../../src/ports.ts";
 import { FakeCharon, FakeDoors } from "../../fakes/ike.ts";
 import { FakeLog } from "../../fakes/log.ts";
 
@@ -29,9 +28,7 @@ function setUp() {
   const run = (ms: number) => {
     for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 100) {
       for (let turns = 0; turns === 0 || turns < 1000 && ike.interests.length > 0; turns++) {
-        const streams = ike.interests.map(({ fd }) => [...doors.open].find((one) => one.fd === fd)!);
-        const readiness = (read: boolean): Readiness => ({ fd: 0, read, write: true, error: false });
-        ike.tick(nowMs, new Map(streams.map((one) => [one.fd, readiness(one.canRead)])));
+        ike.tick(nowMs);
       }
     }
   };
@@ -71,6 +68,16 @@ Deno.test("RekeyControl asks a charon that was not there as soon as it is", () =
   doors.errno = undefined;
   run(30_000);
   assertEquals(charon.done, ["rekey 10"]);
+});
+
+Deno.test("RekeyControl gives up a charon that is silent, however often its descriptor is ready for others", () => {
+  const { charon, due, log, run } = setUp();
+  charon.isSilent = true;
+  due.add(1);
+  run(5000);
+  assertEquals([charon.asked, log.count(/no answer for 5 s/)], [1, 0]);
+  run(1000);
+  assertEquals([charon.asked, log.count(/no answer for 5 s/)], [2, 1]);
 });
 
 Deno.test("RekeyControl asks for nothing on a slave", () => {
