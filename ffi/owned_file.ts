@@ -1,6 +1,6 @@
 /** Reads a file together with the facts that decide whether to trust it, all through one descriptor. */
 
-import { Layout, pad, Reader, u16, u32, u64 } from "../src/layout/mod.ts";
+import { concat, Layout, pad, Reader, u16, u32, u64 } from "../src/layout/mod.ts";
 import { LINUX, S_IFMT, S_IFREG } from "./constants.ts";
 import { type OwnedFd, ownFd } from "./fd.ts";
 import type { Libc } from "./libc.ts";
@@ -83,19 +83,9 @@ function readAll(libc: Libc, fd: OwnedFd, path: string): Uint8Array<ArrayBuffer>
   for (let total = 0; total <= MOST_BYTES;) {
     const chunk = new Uint8Array(CHUNK_BYTES);
     const length = libc.check(Number(libc.c.read(fd.use(), chunk, BigInt(chunk.length))), call);
-    if (length === 0) return join(chunks, total);
+    if (length === 0) return concat(...chunks);
     chunks.push(chunk.subarray(0, length));
     total += length;
   }
   throw libc.errorNamed(call, "EFBIG");
-}
-
-function join(chunks: readonly Uint8Array[], total: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(total);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

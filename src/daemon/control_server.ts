@@ -5,6 +5,7 @@
  */
 
 import { SyscallError } from "../errors.ts";
+import { concat } from "../layout/concat.ts";
 import type { ByteStream, Clock, Fd, Interest, LocalListener, Readiness } from "../ports.ts";
 
 /** The longest request. */
@@ -148,7 +149,7 @@ class Client {
     const received = this.stream.receive(MOST_INPUT_BYTES + 1 - this.#input.length);
     if (received.kind === "data") {
       this.untilMs = nowMs + PATIENCE_MS;
-      this.#input = join(this.#input, received.bytes);
+      this.#input = concat(this.#input, received.bytes);
     } else if (received.kind === "closed") {
       this.#isDeaf = true;
       this.#isBroken = received.reason !== "EOF";
@@ -195,7 +196,7 @@ class Client {
 
   #say(answer: Answer): void {
     if ("ok" in answer) this.#task = undefined;
-    this.#output = join(this.#output, new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
+    this.#output = concat(this.#output, new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
     if (this.#output.length > MOST_OUTPUT_BYTES) this.#isBroken = true;
   }
 
@@ -220,11 +221,4 @@ function commandOf(line: Uint8Array): string | undefined {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
   }
-}
-
-function join(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
 }

@@ -1,6 +1,7 @@
 /** JSON values, one a line, over a stream that is never waited for. Used by both ends of the helper's socket. */
 
 import { DecodeError } from "../errors.ts";
+import { concat } from "../layout/concat.ts";
 import type { ByteStream, Interest } from "../ports.ts";
 
 /** Bytes read in one turn. */
@@ -30,7 +31,7 @@ export class LineStream {
   /** Sends what the stream takes, and keeps the rest for `flush`. */
   send(value: unknown): void {
     if (this.#isClosed) return;
-    this.#output = join(this.#output, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+    this.#output = concat(this.#output, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
     this.flush();
     if (this.#output.length <= this.mostWaiting) return;
     this.#isClosed = true;
@@ -50,7 +51,7 @@ export class LineStream {
     if (received.kind === "closed") this.#isClosed = true;
     if (received.kind !== "data") return [];
     const isWhole = received.bytes.includes(0x0a);
-    this.#input = join(this.#input, received.bytes);
+    this.#input = concat(this.#input, received.bytes);
     if (!isWhole && this.#input.length <= this.mostBytes) return [];
     const end = this.#input.lastIndexOf(0x0a);
     const lines = new TextDecoder().decode(this.#input.subarray(0, end + 1)).split("\n").slice(0, -1);
@@ -73,11 +74,4 @@ function parseLine(line: string): unknown {
     if (error instanceof SyntaxError) throw new DecodeError("line", "is no JSON");
     throw error;
   }
-}
-
-function join(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
 }

@@ -5,6 +5,7 @@
  */
 
 import { DecodeError, SyscallError } from "../errors.ts";
+import { concat } from "../layout/concat.ts";
 import {
   CMD_REQUEST,
   decodeViciPacket,
@@ -117,11 +118,7 @@ function pass(talk: Talk, frame: Uint8Array): void {
   if (ALLOWED[packet.type]?.includes(packet.name) !== true) {
     throw new DecodeError("vici packet", `of type ${packet.type} is not passed on`);
   }
-  const encoded = encodeAgain(packet);
-  const joined = new Uint8Array(talk.unsent.length + encoded.length);
-  joined.set(talk.unsent);
-  joined.set(encoded, talk.unsent.length);
-  talk.unsent = joined;
+  talk.unsent = concat(talk.unsent, encodeAgain(packet));
 }
 
 /** @throws {DecodeError} also when its text is not UTF-8, which makes it longer, or sections are nested too deep. */

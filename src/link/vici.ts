@@ -5,6 +5,7 @@
  */
 
 import { DecodeError } from "../errors.ts";
+import { concat } from "../layout/concat.ts";
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 
@@ -155,10 +156,7 @@ export class ViciFrames {
 
   /** Appends bytes of the stream; they are copied. */
   push(chunk: Uint8Array): void {
-    const joined = new Uint8Array(this.#bytes.length + chunk.length);
-    joined.set(this.#bytes);
-    joined.set(chunk, this.#bytes.length);
-    this.#bytes = joined;
+    this.#bytes = concat(this.#bytes, chunk);
   }
 
   /**

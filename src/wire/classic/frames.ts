@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { timingSafeEqual } from "@std/crypto/timing-safe-equal";
 import { PeerError } from "../../errors.ts";
+import { concat } from "../../layout/concat.ts";
 import { bytes, Layout, u32be } from "../../layout/layout.ts";
 import { Reader } from "../../layout/reader.ts";
 import { Writer } from "../../layout/writer.ts";
@@ -77,10 +78,7 @@ export class FrameReader {
 
   /** Appends bytes of the stream; they are copied. */
   push(chunk: Uint8Array): void {
-    const joined = new Uint8Array(this.#rest.length + chunk.length);
-    joined.set(this.#rest);
-    joined.set(chunk, this.#rest.length);
-    this.#rest = joined;
+    this.#rest = concat(this.#rest, chunk);
   }
 
   /**

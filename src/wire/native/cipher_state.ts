@@ -2,6 +2,7 @@
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { PeerError } from "../../errors.ts";
+import { concat } from "../../layout/concat.ts";
 import { Writer } from "../../layout/writer.ts";
 
 /** Bytes of the authentication tag at the end of a ciphertext. */
@@ -68,15 +69,4 @@ function open(key: Uint8Array, nonce: bigint, ciphertext: Uint8Array, associated
 /** 32 zero bits, then the counter, big-endian (section 12.4). */
 function nonceBytes(nonce: bigint): Uint8Array {
   return new Writer("big", 12).zeros(4).u64be(nonce).finish();
-}
-
-/** Joins byte runs into a fresh one. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

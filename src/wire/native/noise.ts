@@ -13,7 +13,8 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { PeerError } from "../../errors.ts";
-import { CipherState, concat, TAG_BYTES } from "./cipher_state.ts";
+import { concat } from "../../layout/concat.ts";
+import { CipherState, TAG_BYTES } from "./cipher_state.ts";
 
 /** 32 bytes, so that the name itself is the first hash (section 5.2). */
 const PROTOCOL_NAME = "Noise_NNpsk0_25519_AESGCM_SHA256";

@@ -4,9 +4,10 @@
  */
 
 import { PeerError } from "../../errors.ts";
+import { concat } from "../../layout/concat.ts";
 import type { Random } from "../../ports.ts";
 import { decodeMessages, encodeMessages, MAX_PAYLOAD_BYTES } from "./catalog.ts";
-import { type CipherState, concat, TAG_BYTES } from "./cipher_state.ts";
+import { type CipherState, TAG_BYTES } from "./cipher_state.ts";
 import { encodeFrame, FrameReader } from "./frames.ts";
 import type { Message } from "./message.ts";
 import { Handshake, HANDSHAKE_MESSAGE_BYTES } from "./noise.ts";
