@@ -4,9 +4,9 @@
  * ever waited for. Used by the gateway, once a turn.
  */
 
-import { SyscallError } from "../errors.ts";
 import { concat } from "../layout/concat.ts";
 import type { ByteStream, Clock, Fd, Interest, LocalListener, Readiness } from "../ports.ts";
+import { type Client, Clients } from "./clients.ts";
 
 /** The longest request. */
 const MOST_INPUT_BYTES = 64 * 1024;
@@ -15,8 +15,6 @@ const MOST_OUTPUT_BYTES = 64 * 1024;
 const MOST_CLIENTS = 8;
 /** A client that neither asks nor is being answered for so long is dropped, and so is one that does not read. */
 const PATIENCE_MS = 10_000;
-/** How long to wait when no connection can be accepted. */
-const RETRY_MS = 1000;
 
 /** Nothing more is asked of a command while so much waits for its client. */
 const FULL_BYTES = 32 * 1024;
@@ -49,58 +47,30 @@ export interface ControlServerOptions {
 }
 
 export class ControlServer {
-  readonly #clients = new Set<Client>();
-  #acceptAtMs = 0;
+  readonly #clients: Clients<ByteStream>;
 
-  constructor(private readonly options: ControlServerOptions) {}
+  constructor({ listener, clock, commands }: ControlServerOptions) {
+    const welcome = (stream: ByteStream, nowMs: number) => new Commander(stream, commands, nowMs);
+    this.#clients = new Clients({ listener, clock, most: MOST_CLIENTS, welcome });
+  }
 
   /** What to wait for. */
   interests(): Interest[] {
-    const { listener, clock } = this.options;
-    const read = this.#clients.size < MOST_CLIENTS && clock.bootMs() >= this.#acceptAtMs;
-    const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
-    return [...accepting, ...[...this.#clients].map(({ interest }) => interest)];
+    return this.#clients.interests();
   }
 
   /** Serves who is ready. @returns when it has to be called again at the latest. */
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
-    const nowMs = this.options.clock.bootMs();
-    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
-    for (const client of this.#clients) {
-      client.serve(ready.get(client.interest.fd), nowMs);
-      if (client.isOver(nowMs)) this.#drop(client);
-    }
-    const dueMs = [...this.#clients].map(({ hasMore, untilMs }) => hasMore ? nowMs : untilMs);
-    return Math.min(this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity, ...dueMs);
+    return this.#clients.tick(ready);
   }
 
   close(): void {
-    for (const client of this.#clients) this.#drop(client);
-    this.options.listener.close();
-  }
-
-  #drop(client: Client): void {
-    this.#clients.delete(client);
-    client.close();
-  }
-
-  #accept(nowMs: number): void {
-    const { listener, commands } = this.options;
-    try {
-      while (this.#clients.size < MOST_CLIENTS) {
-        const stream = listener.accept();
-        if (stream === undefined) return;
-        this.#clients.add(new Client(stream, commands, nowMs));
-      }
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
-      this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
-    }
+    this.#clients.close();
   }
 }
 
 /** One connection. */
-class Client {
+class Commander implements Client {
   #input = new Uint8Array(0);
   #output = new Uint8Array(0);
   #task: ControlTask | undefined;
@@ -108,14 +78,14 @@ class Client {
   #isDeaf = false;
   #isBroken = false;
   /** When it is dropped unless something happens. */
-  untilMs: number;
+  #untilMs: number;
 
   constructor(
     private readonly stream: ByteStream,
     private readonly commands: Readonly<Record<string, ControlCommand>>,
     nowMs: number,
   ) {
-    this.untilMs = nowMs + PATIENCE_MS;
+    this.#untilMs = nowMs + PATIENCE_MS;
   }
 
   get interest(): Interest {
@@ -123,21 +93,14 @@ class Client {
     return { fd: this.stream.fd, read, write: this.#output.length > 0 };
   }
 
-  isOver(nowMs: number): boolean {
-    const isDone = this.#isDeaf && this.#task === undefined && this.#output.length === 0;
-    return this.#isBroken || isDone || nowMs >= this.untilMs;
-  }
-
-  /** Whether the command under way could be gone on with. */
-  get hasMore(): boolean {
-    return this.#task?.hasMore === true && this.#output.length < FULL_BYTES;
-  }
-
-  serve(ready: Readiness | undefined, nowMs: number): void {
+  serve(ready: Readiness | undefined, nowMs: number): number | undefined {
     if (ready?.error) this.#isBroken = true; // also when it only hung up: nobody is left to be answered
     if (ready?.read && !this.#isBroken) this.#receive(nowMs);
     if (!this.#isBroken) this.#work(nowMs);
     if (!this.#isBroken) this.#send(nowMs);
+    if (this.#isOver(nowMs)) return undefined;
+    const hasMore = this.#task?.hasMore === true && this.#output.length < FULL_BYTES;
+    return hasMore ? nowMs : this.#untilMs;
   }
 
   close(): void {
@@ -145,10 +108,15 @@ class Client {
     this.stream.close();
   }
 
+  #isOver(nowMs: number): boolean {
+    const isDone = this.#isDeaf && this.#task === undefined && this.#output.length === 0;
+    return this.#isBroken || isDone || nowMs >= this.#untilMs;
+  }
+
   #receive(nowMs: number): void {
     const received = this.stream.receive(MOST_INPUT_BYTES + 1 - this.#input.length);
     if (received.kind === "data") {
-      this.untilMs = nowMs + PATIENCE_MS;
+      this.#untilMs = nowMs + PATIENCE_MS;
       this.#input = concat(this.#input, received.bytes);
     } else if (received.kind === "closed") {
       this.#isDeaf = true;
@@ -160,7 +128,7 @@ class Client {
   #work(nowMs: number): void {
     const isFull = this.#output.length >= FULL_BYTES;
     for (const answer of (isFull ? undefined : this.#task?.proceed(nowMs)) ?? []) this.#say(answer);
-    if (this.#task !== undefined && this.#output.length === 0) this.untilMs = nowMs + PATIENCE_MS;
+    if (this.#task !== undefined && this.#output.length === 0) this.#untilMs = nowMs + PATIENCE_MS;
     while (this.#task === undefined && this.#takeLine(nowMs));
   }
 
@@ -206,7 +174,7 @@ class Client {
     if (sent === "closed") this.#isBroken = true;
     else if (sent > 0) {
       this.#output = this.#output.slice(sent);
-      this.untilMs = nowMs + PATIENCE_MS;
+      this.#untilMs = nowMs + PATIENCE_MS;
     }
   }
 }

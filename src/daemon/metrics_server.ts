@@ -3,16 +3,14 @@
  * the network is needed; input, clients and their time are bounded. Used by the gateway, once a turn.
  */
 
-import { SyscallError } from "../errors.ts";
 import type { Clock, Connection, Fd, Interest, Listener, Readiness } from "../ports.ts";
+import { type Client, Clients } from "./clients.ts";
 
 /** The longest request. */
 const MOST_INPUT_BYTES = 8 * 1024;
 const MOST_CLIENTS = 8;
 /** A client is dropped after this, whatever it does. */
 const PATIENCE_MS = 10_000;
-/** How long to wait when no connection can be accepted. */
-const RETRY_MS = 1000;
 
 /** A page is this old at most. Each looks at every record, and anybody may ask. */
 const PAGE_MS = 1000;
@@ -30,54 +28,30 @@ export interface MetricsServerOptions {
 }
 
 export class MetricsServer {
-  readonly #clients = new Set<Client>();
-  #acceptAtMs = 0;
+  readonly #clients: Clients<Connection>;
   #printed = "";
   #printedMs = -Infinity;
 
-  constructor(private readonly options: MetricsServerOptions) {}
+  constructor(private readonly options: MetricsServerOptions) {
+    const { listener, clock, page: { contentType } } = options;
+    const page = { contentType, print: () => this.#print() };
+    const welcome = (connection: Connection, nowMs: number) =>
+      new Asker(connection, page, nowMs + PATIENCE_MS);
+    this.#clients = new Clients({ listener, clock, most: MOST_CLIENTS, welcome });
+  }
 
   /** What to wait for. */
   interests(): Interest[] {
-    const { listener, clock } = this.options;
-    const read = this.#clients.size < MOST_CLIENTS && clock.bootMs() >= this.#acceptAtMs;
-    const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
-    return [...accepting, ...[...this.#clients].map(({ interest }) => interest)];
+    return this.#clients.interests();
   }
 
   /** Serves who is ready. @returns when it has to be called again at the latest. */
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
-    const nowMs = this.options.clock.bootMs();
-    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
-    for (const client of this.#clients) {
-      client.serve(ready.get(client.interest.fd));
-      if (!client.isOver && nowMs < client.untilMs) continue;
-      this.#clients.delete(client);
-      client.drop();
-    }
-    const dueMs = [...this.#clients].map(({ untilMs }) => untilMs);
-    return Math.min(this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity, ...dueMs);
+    return this.#clients.tick(ready);
   }
 
   close(): void {
-    for (const client of this.#clients) client.drop();
-    this.#clients.clear();
-    this.options.listener.close();
-  }
-
-  #accept(nowMs: number): void {
-    const { listener, page: { contentType } } = this.options;
-    const page = { contentType, print: () => this.#print() };
-    try {
-      while (this.#clients.size < MOST_CLIENTS) {
-        const connection = listener.accept();
-        if (connection === undefined) return;
-        this.#clients.add(new Client(connection, page, nowMs + PATIENCE_MS));
-      }
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
-      this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
-    }
+    this.#clients.close();
   }
 
   #print(): string {
@@ -90,7 +64,7 @@ export class MetricsServer {
 }
 
 /** One connection: a request, its answer, and the end. */
-class Client {
+class Asker implements Client {
   #input = "";
   #output: Uint8Array = new Uint8Array(0);
   #phase: "asking" | "answering" | "leaving" | "over" = "asking";
@@ -99,27 +73,23 @@ class Client {
     private readonly connection: Connection,
     private readonly page: MetricsPage,
     /** When it is dropped. */
-    readonly untilMs: number,
+    private readonly untilMs: number,
   ) {}
 
   get interest(): Interest {
-    const read = this.#phase === "asking" || this.#phase === "leaving";
-    return { fd: this.connection.fd, read, write: this.#phase === "answering" };
+    const isAnswered = this.#phase === "answering";
+    return { fd: this.connection.fd, read: !isAnswered, write: isAnswered };
   }
 
-  get isOver(): boolean {
-    return this.#phase === "over";
+  close(): void {
+    this.connection.drop(); // what a client does not read is not kept for it
   }
 
-  drop(): void {
-    this.#phase = "over";
-    this.connection.drop();
-  }
-
-  serve(ready: Readiness | undefined): void {
+  serve(ready: Readiness | undefined, nowMs: number): number | undefined {
     if (ready?.error) this.#phase = "over";
     if (ready?.read && (this.#phase === "asking" || this.#phase === "leaving")) this.#receive();
     if (this.#phase === "answering") this.#send();
+    return this.#phase === "over" || nowMs >= this.untilMs ? undefined : this.untilMs;
   }
 
   #receive(): void {

@@ -1,0 +1,80 @@
+/** Those who have connected to a server of this daemon: a bounded number, served once a turn, never waited for. */
+
+import { SyscallError } from "../errors.ts";
+import type { Clock, Fd, Interest, Readiness } from "../ports.ts";
+
+/** How long to wait when no connection can be accepted. */
+const RETRY_MS = 1000;
+
+/** One of them. */
+export interface Client {
+  readonly interest: Interest;
+  /** Does what can be done. @returns when it has to be called again at the latest; undefined: it is over. */
+  serve(ready: Readiness | undefined, nowMs: number): number | undefined;
+  close(): void;
+}
+
+export interface ClientsOptions<S> {
+  readonly listener: {
+    readonly fd: Fd;
+    /** The next one, or undefined when none waits. @throws {SyscallError} */
+    accept(): S | undefined;
+    close(): void;
+  };
+  readonly clock: Clock;
+  /** The most that are served at a time. */
+  readonly most: number;
+  readonly welcome: (connection: S, nowMs: number) => Client;
+}
+
+export class Clients<S> {
+  readonly #all = new Set<Client>();
+  #acceptAtMs = 0;
+
+  constructor(private readonly options: ClientsOptions<S>) {}
+
+  /** What to wait for. */
+  interests(): Interest[] {
+    const { listener, clock, most } = this.options;
+    const read = this.#all.size < most && clock.bootMs() >= this.#acceptAtMs;
+    const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
+    return [...accepting, ...[...this.#all].map(({ interest }) => interest)];
+  }
+
+  /** Serves who is ready. @returns when it has to be called again at the latest. */
+  tick(ready: ReadonlyMap<Fd, Readiness>): number {
+    const nowMs = this.options.clock.bootMs();
+    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
+    let dueMs = this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity;
+    for (const client of this.#all) {
+      const clientMs = client.serve(ready.get(client.interest.fd), nowMs);
+      if (clientMs === undefined) this.#drop(client);
+      else dueMs = Math.min(dueMs, clientMs);
+    }
+    return dueMs;
+  }
+
+  close(): void {
+    for (const client of this.#all) this.#drop(client);
+    this.options.listener.close();
+  }
+
+  #drop(client: Client): void {
+    this.#all.delete(client);
+    client.close();
+  }
+
+  #accept(nowMs: number): void {
+    const { listener, most, welcome } = this.options;
+    try {
+      while (this.#all.size < most) {
+        const connection = listener.accept();
+        if (connection === undefined) return;
+        this.#all.add(welcome(connection, nowMs));
+      }
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.#acceptAtMs = nowMs + RETRY_MS; // poll would go on saying that somebody waits
+    }
+  }
+}
