@@ -9,6 +9,8 @@ const RETRY_MS = 1000;
 /** One of them. */
 export interface Client {
   readonly interest: Interest;
+  /** Whether it may give its place to a new one. */
+  readonly isIdle?: boolean;
   /** Does what can be done. @returns when it has to be called again at the latest; undefined: it is over. */
   serve(ready: Readiness | undefined, nowMs: number): number | undefined;
   close(): void;
@@ -36,15 +38,17 @@ export class Clients<S> {
   /** What to wait for. */
   interests(): Interest[] {
     const { listener, clock, most } = this.options;
-    const read = this.#all.size < most && clock.bootMs() >= this.#acceptAtMs;
+    const all = [...this.#all];
+    const hasPlace = all.length < most || all.some(({ isIdle }) => isIdle === true);
+    const read = hasPlace && clock.bootMs() >= this.#acceptAtMs;
     const accepting = read ? [{ fd: listener.fd, read, write: false }] : [];
-    return [...accepting, ...[...this.#all].map(({ interest }) => interest)];
+    return [...accepting, ...all.map(({ interest }) => interest)];
   }
 
   /** Serves who is ready. @returns when it has to be called again at the latest. */
   tick(ready: ReadonlyMap<Fd, Readiness>): number {
     const nowMs = this.options.clock.bootMs();
-    if (ready.has(this.options.listener.fd)) this.#accept(nowMs);
+    if (ready.has(this.options.listener.fd)) this.#accept(ready, nowMs);
     let dueMs = this.#acceptAtMs > nowMs ? this.#acceptAtMs : Infinity;
     for (const client of this.#all) {
       const clientMs = client.serve(ready.get(client.interest.fd), nowMs);
@@ -64,12 +68,16 @@ export class Clients<S> {
     client.close();
   }
 
-  #accept(nowMs: number): void {
+  /** The idle ones give way in the order in which they came, but none that has something to say or has just come. */
+  #accept(ready: ReadonlyMap<Fd, Readiness>, nowMs: number): void {
     const { listener, most, welcome } = this.options;
+    const idle = [...this.#all].filter(({ isIdle, interest }) => isIdle === true && !ready.has(interest.fd));
     try {
-      while (this.#all.size < most) {
+      while (this.#all.size < most || idle.length > 0) {
         const connection = listener.accept();
         if (connection === undefined) return;
+        const oldest = this.#all.size < most ? undefined : idle.shift();
+        if (oldest !== undefined) this.#drop(oldest);
         this.#all.add(welcome(connection, nowMs));
       }
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * Figures over HTTP: answers `GET /metrics` and closes. On the one poll as everything else, so that no permission for
- * the network is needed; input, clients and their time are bounded. Used by the gateway, once a turn.
+ * the network is needed; input, clients and their time are bounded, and who says nothing makes room for the next.
+ * Used by the gateway, once a turn.
  */
 
 import type { Clock, Connection, Fd, Interest, Listener, Readiness } from "../ports.ts";
@@ -79,6 +80,10 @@ class Asker implements Client {
   get interest(): Interest {
     const isAnswered = this.#phase === "answering";
     return { fd: this.connection.fd, read: !isAnswered, write: isAnswered };
+  }
+
+  get isIdle(): boolean {
+    return this.#phase !== "answering";
   }
 
   close(): void {

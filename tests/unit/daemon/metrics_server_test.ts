@@ -91,14 +91,26 @@ Deno.test("MetricsServer makes a page once a second, however many ask", async ()
   assertEquals(await ask(), "figure 2\n");
 });
 
-Deno.test("MetricsServer drops who says nothing after 10 s, and serves the ninth when a place is free", async () => {
+Deno.test("MetricsServer drops who says nothing after 10 s, and the first of eight when a ninth comes", async () => {
   const bench = new Bench();
-  const silent = await Promise.all(Array.from({ length: 8 }, () => bench.connect()));
+  const silent: FakeConnection[] = [];
+  for (let i = 0; i < 8; i++) silent.push(await bench.connect());
+  assertMatch(read(await bench.connect(GET)).text, /figure 1\n$/);
+  assertEquals(silent.map((one) => read(one).end), [true, ...new Array<boolean>(7).fill(false)]);
+  await bench.world.run(10_100);
+  assert(silent.slice(1).every((one) => read(one).end));
+});
+
+Deno.test("MetricsServer takes its place from nobody who is being answered", async () => {
+  const bench = new Bench();
+  bench.world.network.capacity = 50;
+  const slow: FakeConnection[] = [];
+  for (let i = 0; i < 8; i++) slow.push(await bench.connect(GET));
   const ninth = await bench.connect(GET);
   assertEquals(read(ninth), { text: "", end: false });
+  assert(slow.every((one) => read(one).text.startsWith("HTTP")));
   await bench.world.run(10_100);
-  assert(silent.every((one) => read(one).end));
-  assertMatch(read(ninth).text, /figure 1\n$/);
+  assertMatch(read(ninth).text, /^HTTP/);
 });
 
 Deno.test("Gateway answers with its figures, and stops to at its end", async () => {
