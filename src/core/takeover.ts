@@ -14,13 +14,15 @@ export function takeOver(parts: NodeParts, nowMs: number): void {
   const { follower, inventory, mirror, kernel, queue } = parts;
   follower.overtake(nowMs);
   for (const { key, content } of [...inventory.values()]) {
-    if (content === UNKNOWN_CONTENT) inventory.delete(key); // the dump knows what is left of it
+    // what stands in the place of one that was refused is not what the mirror has; the dump knows what it is
+    const isUnsure = content === UNKNOWN_CONTENT || mirror.get(key)?.refused !== undefined;
+    if (isUnsure) inventory.delete(key);
   }
   for (const { key, identity, remove } of queue.drain()) {
     const entry = mirror.get(key);
     const item = inventory.get(key);
-    if (entry?.refused !== undefined) inventory.delete(key); // the dump knows what is left of it
-    else if ((entry === undefined) !== (item === undefined)) queue.add(identity, { remove });
+    if (entry?.refused !== undefined) continue;
+    if ((entry === undefined) !== (item === undefined)) queue.add(identity, { remove });
     else if (item?.shared === true) {
       follower.leases.standing(key, nowMs); // what was reported while it waited
       adopt(parts, item, nowMs);

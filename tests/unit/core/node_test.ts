@@ -714,6 +714,20 @@ Deno.test("Node.setRole() keeps at a takeover what the own kernel had refused", 
   assertEquals(collect(host), ["snapshot-begin", "put", "put", "snapshot-end"]);
 });
 
+Deno.test("Node.setRole() adopts at a takeover what has come to the place of what the own kernel had refused", () => {
+  const host = slave([sa(1)]);
+  host.refuses.add("put sa 2");
+  hear(host, put(sa(2), 9));
+  host.turn();
+  host.read(); // what comes now is newer than what this node has done
+  host.kernel.disturb({ kind: "put", record: sa(2, { reqid: 9 }) });
+  host.read();
+  host.node.setRole("MASTER", "test", host.clock.nowMs);
+  host.turn();
+  const entry = host.node.mirror.get(recordKey(sa(2)))!;
+  assertEquals([entry.content, entry.refused], [encodeContent(sa(2, { reqid: 9 })), undefined]);
+});
+
 Deno.test("Node.setRole() adopts at a takeover what the own kernel holds besides", () => {
   const host = new Host("gw1", 1, new TestClock(), { flushMode: "sync" }, [sa(9), sa(8, { dst: LOCAL })])
     .start("SLAVE");
