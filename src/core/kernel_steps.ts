@@ -7,6 +7,7 @@ import type { Advance, KernelChange, KernelResult } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
 import { describe } from "./describe.ts";
+import { UNKNOWN_CONTENT } from "./inventory.ts";
 import { bump, type NodeParts } from "./parts.ts";
 import type { Step } from "./plan.ts";
 import type { Waiting } from "./queue.ts";
@@ -52,12 +53,12 @@ export class KernelSteps {
 
   /** How the changes of the last `nextChanges` ended, in their order. undefined: nobody knows; they are done again. */
   applied(results: readonly KernelResult[] | undefined): void {
-    const { kernel, queue, follower, membership } = this.parts;
+    const { queue, follower, membership } = this.parts;
     let next = 0;
     for (const { waiting, steps } of this.#steps) {
       for (const step of steps) {
         if (results !== undefined) this.#stepped(step, results[next++]!);
-        else kernel.stepped(step.key);
+        else this.#undone(step, waiting);
       }
       if (results === undefined && steps.length > 0) queue.add(waiting.identity, waiting);
       queue.done(waiting.key);
@@ -99,6 +100,16 @@ export class KernelSteps {
   #isInUse({ key, remove }: Waiting): boolean {
     return this.parts.membership.role === "MASTER" && !remove &&
       this.parts.inventory.get(key)?.shared === true;
+  }
+
+  /** Nobody knows whether it has been done. A sibling that was to be moved may be gone: it is put again, too. */
+  #undone({ key, identity, shared }: Step, waiting: Waiting): void {
+    const { kernel, queue, inventory, membership } = this.parts;
+    kernel.stepped(key);
+    if (key === waiting.key) return;
+    queue.add(identity);
+    if (membership.role === "MASTER") inventory.delete(key); // the dump knows what is left of it
+    else inventory.set(identity, UNKNOWN_CONTENT, shared, false);
   }
 
   #stepped(step: Step, result: KernelResult): void {

@@ -22,6 +22,7 @@ import {
   Host,
   LOCAL,
   localPolicy,
+  mark,
   mirrorOf,
   nameOfChange,
   nodeId,
@@ -204,6 +205,28 @@ Deno.test("Node.applied() has done again what nobody knows the end of", () => {
   assertEquals(host.holds(), ["sa 2", "sa 3"]);
   assertEquals(host.takeSent().filter(({ type }) => type === "ack").at(-1), { type: "ack", change: 11 });
 });
+
+for (const takesOver of ["before", "after"]) {
+  Deno.test(`Node.applied() has put again what was to be moved, by one that is master ${takesOver} that`, () => {
+    const [moved, goes] = [sa(1, { mark: mark(1) }), sa(1, { mark: mark(2) })];
+    const host = slave([moved, goes]);
+    hear(host, gone(goes, 10));
+    if (takesOver === "before") host.node.setRole("MASTER", "test", host.clock.nowMs);
+    host.perform();
+    host.finishDump();
+    assertEquals(host.node.nextChanges(64, host.clock.nowMs).map(nameOfChange), [
+      "delete sa 1 mark 2/ff",
+      "delete sa 1 mark 1/ff",
+      "put sa 1 mark 1/ff",
+    ]);
+    host.kernel.apply([{ kind: "delete-sa", id: goes.sa }, { kind: "delete-sa", id: moved.sa }]);
+    host.node.applied(undefined);
+    host.node.kernelEvent({ kind: "resync", reason: "changes have failed" }, host.clock.nowMs);
+    host.node.setRole("MASTER", "test", host.clock.nowMs);
+    host.turn();
+    assertEquals([host.holds(), mirrorOfNode(host.node)], [["sa 1 mark 1/ff"], [recordKey(moved)]]);
+  });
+}
 
 Deno.test("Node.receive() gives a snapshot to whoever asks, and then changes", () => {
   const host = lone("MASTER", [sa(1), sa(7, { dst: LOCAL })]);
