@@ -14,9 +14,12 @@ import {
 import { openbsdDialect } from "../../src/pfkey/openbsd.ts";
 import { OPENBSD_MESSAGES, SADB_DUMP_NAME, SPD_DUMP_NAME } from "../../src/pfkey/openbsd_constants.ts";
 import type { KernelChange } from "../../src/ports.ts";
+import type { Policy } from "../../src/record/policy.ts";
 import type { IpsecRecord } from "../../src/record/record.ts";
+import type { Sa } from "../../src/record/sa.ts";
 import { contentsOf, type DaemonOptions, DaemonWith } from "./gateways.ts";
 import { FakeKeySocket, FakeOpenbsdKernel, type KernelClock, type OpenbsdOptions } from "./openbsd_kernel.ts";
+import { samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "./records.ts";
 import type { World } from "./world.ts";
 
 /** Process ids on that machine. */
@@ -24,6 +27,32 @@ const DAEMON_PID = 4711;
 const IKED_PID = 77;
 /** CLOCK_REALTIME when CLOCK_BOOTTIME is 0. */
 const BOOTED_SECONDS = 1_700_000_000;
+
+/** An SA as OpenBSD tells it. */
+export function openbsdSa(spi: number, overrides: Partial<Sa> = {}): IpsecRecord {
+  return { kind: "sa", sa: sampleSa({ spi, reqid: 0, ...overrides }) };
+}
+
+/** A flow as OpenBSD tells it. */
+export function openbsdFlow(port: number, overrides: Partial<Policy> = {}): IpsecRecord {
+  const selector = sampleSelector({ dstPort: port, dstPortMask: 0xffff, protocol: 17 });
+  return {
+    kind: "policy",
+    policy: samplePolicy({ selector, priority: 34, templates: [sampleTemplate({ reqid: 0 })], ...overrides }),
+  };
+}
+
+/** Puts it into a kernel. */
+export function put(record: IpsecRecord): KernelChange {
+  return { kind: "put", record };
+}
+
+/** Deletes it from a kernel. */
+export function remove(record: IpsecRecord): KernelChange {
+  return record.kind === "sa"
+    ? { kind: "delete-sa", id: record.sa }
+    : { kind: "delete-policy", id: record.policy };
+}
 
 /** A process that changes the kernel's SADB and SPD by hand or by IKE. */
 export class Iked {

@@ -10,11 +10,13 @@ import { randomOf } from "../sim/world.ts";
 import {
   ADDRESS,
   Capture,
+  configurationOf,
   delay,
   INSIDE_GUEST,
   Network,
   repeated,
   runInGuest,
+  THREE,
   whatIsMissing,
 } from "./lab/mod.ts";
 import { Daemon } from "./soak/daemon.ts";
@@ -23,7 +25,6 @@ import { Run } from "./soak/run.ts";
 import { makeSchedule } from "./soak/schedule.ts";
 
 const SAMPLE_MS = 5_000;
-const GATEWAYS = ["gw1", "gw2", "gw3"] as const;
 
 const [minutes = NaN, seed = Date.now() % 1_000_000] = Deno.args.map(Number);
 if (!(minutes >= 4)) {
@@ -47,16 +48,10 @@ async function boot(): Promise<number> {
   });
 }
 
-function configuration(own: typeof GATEWAYS[number]): string {
-  return [
-    `interface pub address ${ADDRESS.virtual.pub.v4}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    ...GATEWAYS.filter((peer) => peer !== own).map((peer) => `peer ${ADDRESS[peer].sync.v4}`),
-    `sharedkey 0x${"5a".repeat(32)}`,
-    "control none",
-    "",
-  ].join("\n");
-}
+const configuration = (own: string) =>
+  configurationOf(own, [`interface pub address ${ADDRESS.virtual.pub.v4}`, "control none"], {
+    gateways: THREE,
+  });
 
 async function soak(): Promise<number> {
   const random = randomOf(seed);
@@ -64,7 +59,7 @@ async function soak(): Promise<number> {
   const lab = await Network.build({ gateways: 3 });
   for (const node of lab.gateways) await node.ip(ROUTE);
   await lab.virtualUp(lab.gw1);
-  const daemons = lab.gateways.map((node, i) => new Daemon(node, configuration(GATEWAYS[i]!)));
+  const daemons = lab.gateways.map((node) => new Daemon(node, configuration(node.name)));
   const run = new Run(lab, daemons, new Load(lab.gw1, random, rekeyAllMs), random);
   const capture = await Capture.start(lab.client, 64);
   await run.load.fill();

@@ -10,7 +10,7 @@ import { rawRecord, rawVector } from "../../fakes/classic.ts";
 import { encodeHex } from "../../fakes/hex.ts";
 import { CLASSIC_VECTORS } from "../../vectors/classic_vectors.ts";
 import { ClassicPeer, LocalDaemon } from "./classic.ts";
-import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
+import { Daemon, EXECUTABLE, execute, type Place, testsInPlaces } from "./daemon.ts";
 
 const P = "127.0.0.1";
 const D = "127.0.0.2";
@@ -26,9 +26,6 @@ const OF_ANOTHER_KEY = CLASSIC_VECTORS.find(({ note }) => note.startsWith("256 b
 const HELD = ["ESP with AES-128", "AH transport", "flow out, use"];
 const put = (name: string): KernelChange => ({ kind: "put", record: rawRecord(name) });
 
-/** Ports of their own for each pair, as tests run side by side. */
-let nextPort = 21_000 + Deno.pid % 250 * 40;
-
 function hasPython(): boolean {
   try {
     return new Deno.Command("python3", { args: ["--version"], stdout: "null" }).outputSync().success;
@@ -37,25 +34,7 @@ function hasPython(): boolean {
   }
 }
 
-interface Place {
-  readonly folder: string;
-  readonly port: number;
-}
-
-function test(name: string, body: (place: Place) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore,
-    async fn() {
-      const place = { folder: Deno.makeTempDirSync(), port: nextPort += 2 };
-      try {
-        await body(place);
-      } finally {
-        Deno.removeSync(place.folder, { recursive: true });
-      }
-    },
-  });
-}
+const test = testsInPlaces(21_000, 2, ignore);
 
 /** The peer, with these records in its kernel. `--port` and addresses are given. */
 function startPeer({ folder, port }: Place, state: string, ...args: string[]): ClassicPeer {

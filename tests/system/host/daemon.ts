@@ -16,6 +16,32 @@ export async function execute(command: string, ...args: string[]): Promise<Outco
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
 
+/** Where a test's daemons have their files, and a port of their own. */
+export interface Place {
+  readonly folder: string;
+  readonly port: number;
+}
+
+/** Makes tests in places of their own; each has `ports` ports, above `firstPort`. */
+export function testsInPlaces(firstPort: number, ports: number, ignore: boolean) {
+  let next = firstPort + Deno.pid % 250 * 40; // other files' tests run meanwhile
+  return (name: string, body: (place: Place) => Promise<void>): void => {
+    Deno.test({
+      name,
+      ignore,
+      async fn() {
+        const place = { folder: Deno.makeTempDirSync(), port: next };
+        next += ports;
+        try {
+          await body(place);
+        } finally {
+          Deno.removeSync(place.folder, { recursive: true });
+        }
+      },
+    });
+  };
+}
+
 /** A daemon in the foreground with its log. */
 export class Daemon {
   readonly #child: Deno.ChildProcess;

@@ -5,33 +5,12 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { waitUntil } from "./classic.ts";
-import { Daemon, EXECUTABLE, execute } from "./daemon.ts";
+import { Daemon, EXECUTABLE, execute, type Place, testsInPlaces } from "./daemon.ts";
 
 const KEY = "000102030405060708090a0b0c0d0e0f";
 const ignore = Deno.env.get("CI") !== "true" && Deno.uid() !== 0;
 
-/** Ports of their own for each pair of daemons, as tests run side by side; below those that connections take. */
-let nextPort = 10_000 + Deno.pid % 250 * 40;
-
-interface Place {
-  readonly folder: string;
-  readonly port: number;
-}
-
-function test(name: string, body: (place: Place) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore,
-    async fn() {
-      const place = { folder: Deno.makeTempDirSync(), port: nextPort++ };
-      try {
-        await body(place);
-      } finally {
-        Deno.removeSync(place.folder, { recursive: true });
-      }
-    },
-  });
-}
+const test = testsInPlaces(10_000, 1, ignore);
 
 /** A configuration file for one of two daemons on 127.0.0.1 and 127.0.0.2. */
 function configure({ folder, port }: Place, mode: "master" | "slave", more = `sharedkey 0x${KEY}`): string {

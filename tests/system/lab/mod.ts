@@ -3,6 +3,7 @@
 export * from "./capture.ts";
 export * from "./charon.ts";
 export * from "./host.ts";
+export * from "./keepalived.ts";
 export * from "./kernel.ts";
 export * from "./network.ts";
 export * from "./node.ts";

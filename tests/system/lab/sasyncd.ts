@@ -1,6 +1,7 @@
 /** The compiled daemon, started in a node from the text of a configuration. */
 
 import { EXECUTABLE } from "../executable.ts";
+import { ADDRESS } from "./network.ts";
 import type { Node } from "./node.ts";
 import { type Outcome, Process, type Usage } from "./process.ts";
 import { step } from "./step.ts";
@@ -40,6 +41,46 @@ export function kernelLines(kernels: Kernels, mode: "master" | "slave"): string 
   if (kernels[mode] === "xfrm") return "kernel xfrm\n";
   const { assume } = kernels;
   return `kernel pfkey\npfkey assume-no-esn\n${assume === undefined ? "" : `pfkey assume-${assume}\n`}`;
+}
+
+/** Their addresses on the link. */
+const LINK: Readonly<Record<string, string>> = {
+  gw1: ADDRESS.gw1.sync.v4,
+  gw2: ADDRESS.gw2.sync.v4,
+  gw3: ADDRESS.gw3.sync.v4,
+};
+
+const PAIR: readonly string[] = ["gw1", "gw2"];
+export const THREE: readonly string[] = Object.keys(LINK);
+
+const SHARED_KEY = `0x${"5a".repeat(32)}`;
+
+/** The configuration of one of these gateways: its link to the others, the key, and these lines. */
+export function configurationOf(
+  own: string,
+  lines: readonly string[],
+  { gateways = PAIR, key = SHARED_KEY } = {},
+): string {
+  return [
+    `listen on ${LINK[own]}`,
+    ...gateways.filter((name) => name !== own).map((name) => `peer ${LINK[name]}`),
+    `sharedkey ${key}`,
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+/** gw1 as master for good, gw2 as its slave. */
+export function fixedConfiguration(
+  mode: "master" | "slave",
+  kernels: Kernels = XFRM,
+  lines: readonly string[] = [],
+): string {
+  return configurationOf(mode === "master" ? "gw1" : "gw2", [
+    `mode ${mode}`,
+    kernelLines(kernels, mode),
+    ...lines,
+  ]);
 }
 
 export class Sasyncd {

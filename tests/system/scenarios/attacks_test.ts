@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
+  configurationOf,
   countKernel,
   delay,
   guest,
@@ -11,12 +12,12 @@ import {
   Sasyncd,
   step,
   test,
+  THREE,
   waitEqual,
 } from "../lab/mod.ts";
 
 guest({ limitSeconds: 400 });
 
-const KEY = `0x${"5a".repeat(32)}`;
 const PORT = `/dev/tcp/${ADDRESS.gw1.sync.v4}/500`;
 /** An address on the sync network that is nobody's. */
 const UNKNOWN = "203.0.113.77";
@@ -28,16 +29,8 @@ let slave: Sasyncd;
 let nextSpi = 0x1000;
 let before: { files: number; memory: number };
 
-const GATEWAYS = ["gw1", "gw2", "gw3"] as const;
-
-function configuration(own: typeof GATEWAYS[number], mode: "master" | "slave", key = KEY): string {
-  return [
-    `mode ${mode}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    ...GATEWAYS.filter((peer) => peer !== own).map((peer) => `peer ${ADDRESS[peer].sync.v4}`),
-    `sharedkey ${key}`,
-    "",
-  ].join("\n");
+function configuration(own: string, mode: "master" | "slave", key?: string): string {
+  return configurationOf(own, [`mode ${mode}`], { gateways: THREE, key });
 }
 
 function addState(spi: number): string {

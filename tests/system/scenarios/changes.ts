@@ -9,10 +9,10 @@ import {
   Charon,
   countKernel,
   eventually,
+  fixedConfiguration,
   GATEWAY_TUNNEL,
   hasPfkey,
   type KernelEntry,
-  kernelLines,
   type Kernels,
   nameOf,
   Network,
@@ -25,17 +25,9 @@ import {
   waitEqual,
 } from "../lab/mod.ts";
 
-const SECRET = `0x${"5d".repeat(32)}`;
-const { client, gw1, gw2, virtual } = ADDRESS;
+const { client, gw2, virtual } = ADDRESS;
 /** Where tunnels of the slave's own end: excluded from synchronisation. */
 const OWN = gw2.pub.v4;
-
-function configuration(mode: "master" | "slave"): string {
-  const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
-  return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nexclude ${OWN}\nsharedkey ${SECRET}\n${
-    kernelLines(kernels, mode)
-  }`;
-}
 
 const V4 = `src ${virtual.pub.v4} dst ${client.pub.v4}`;
 const GCM = `aead rfc4106(gcm(aes)) 0x${"1b".repeat(36)} 128`;
@@ -59,12 +51,12 @@ async function readOwn(): Promise<readonly string[]> {
 }
 
 async function startMaster(): Promise<void> {
-  master = await Sasyncd.start(lab.gw1, configuration("master"));
+  master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels, [`exclude ${OWN}`]));
   await master.waitForLog(/master in epoch/, 60_000);
 }
 
 async function startSlave(): Promise<void> {
-  slave = await Sasyncd.start(lab.gw2, configuration("slave"));
+  slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels, [`exclude ${OWN}`]));
   await slave.waitForLog(/synchronised with/, 60_000);
 }
 

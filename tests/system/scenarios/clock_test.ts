@@ -6,6 +6,7 @@ import {
   compareKernels,
   countKernel,
   delay,
+  fixedConfiguration,
   guest,
   Network,
   type Node,
@@ -24,19 +25,8 @@ let lab: Network;
 let master: Sasyncd;
 let slave: Sasyncd;
 
-function configuration(own: "gw1" | "gw2", mode: "master" | "slave"): string {
-  const peer = own === "gw1" ? "gw2" : "gw1";
-  return [
-    `mode ${mode}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    `peer ${ADDRESS[peer].sync.v4}`,
-    `sharedkey 0x${"5a".repeat(32)}`,
-    "",
-  ].join("\n");
-}
-
-const startMaster = () => Sasyncd.start(lab.gw1, configuration("gw1", "master"));
-const startSlave = () => Sasyncd.start(lab.gw2, configuration("gw2", "slave"));
+const startMaster = () => Sasyncd.start(lab.gw1, fixedConfiguration("master"));
+const startSlave = () => Sasyncd.start(lab.gw2, fixedConfiguration("slave"));
 
 const ends = `src ${ADDRESS.virtual.pub.v4} dst ${ADDRESS.client.pub.v4}`;
 const state = (spi: number) => `${ends} proto esp spi 0x${spi.toString(16).padStart(8, "0")}`;

@@ -4,12 +4,11 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { ADDRESS, type Captured, Network, type Node, Process, Sasyncd } from "../lab/mod.ts";
+import { ADDRESS, type Captured, configurationOf, Network, type Node, Process, Sasyncd } from "../lab/mod.ts";
 
 const { gw1, gw2, virtual } = ADDRESS;
 const LAB = new URL("../lab/", import.meta.url).pathname;
 const PYTHON = "/usr/bin/python3";
-const KEY = `0x${"5a".repeat(32)}`;
 
 /** The addresses that the gateways share, as warm.py wants them. */
 const SHARED = `${virtual.pub.v4}/pub ${virtual.in.v4}/in`;
@@ -19,10 +18,8 @@ export const cablesOf = ({ name }: Node): string[] => [`p-${name}`, `i-${name}`,
 
 /** A gateway that follows the virtual address. */
 export function startDaemon(node: Node, ...more: string[]): Promise<Sasyncd> {
-  const [own, peer] = node.name === "gw1" ? [gw1, gw2] : [gw2, gw1];
-  const lines = [`listen on ${own.sync.v4}`, `peer ${peer.sync.v4}`, `sharedkey ${KEY}`, "control none"];
   const tracking = `interface pub address ${virtual.pub.v4}`;
-  return Sasyncd.start(node, [...lines, tracking, ...more, ""].join("\n"));
+  return Sasyncd.start(node, configurationOf(node.name, ["control none", tracking, ...more]));
 }
 
 /** Waits until a daemon has changed to a role, in its log from line `from` on. */
@@ -158,29 +155,4 @@ export async function startUcarp(node: Node, warm: Warm): Promise<Process> {
   const paths = ["-u", `${node.folder}/up`, "-d", `${node.folder}/down`, "--shutdown"];
   const identity = ["-i", "pub", "-s", own.pub.v4, "-v", "7", "-p", "secret", "-a", virtual.pub.v4];
   return node.spawn("ucarp", ...identity, ...advertise, ...paths);
-}
-
-/** keepalived: gw1 has the higher priority. */
-export async function startKeepalived(node: Node): Promise<Process> {
-  const file = `${node.folder}/keepalived.conf`;
-  const priority = node.name === "gw1" ? 120 : 100;
-  await Deno.writeTextFile(
-    file,
-    `global_defs {
-  vrrp_version 3
-}
-vrrp_instance lab {
-  state BACKUP
-  interface pub
-  virtual_router_id 7
-  priority ${priority}
-  advert_int 0.5
-  virtual_ipaddress {
-    ${virtual.pub.v4}/32 dev pub
-    ${virtual.in.v4}/32 dev in
-  }
-}
-`,
-  );
-  return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
 }

@@ -12,7 +12,9 @@ import {
   GATEWAY_TUNNEL,
   guest,
   type Network,
+  type Node,
   repeated,
+  startKeepalived,
   step,
   waitEqual,
 } from "../lab/mod.ts";
@@ -26,7 +28,6 @@ import {
   holds,
   refusedBy,
   sendAgain,
-  startKeepalived,
   startUcarp,
   take,
   waitForRole,
@@ -211,7 +212,12 @@ testPair(
   },
 );
 
-for (const [name, start] of [["ucarp", startUcarp], ["keepalived", startKeepalived]] as const) {
+for (
+  const [name, start] of [["ucarp", startUcarp], [
+    "keepalived",
+    (node: Node) => startKeepalived(node),
+  ]] as const
+) {
   testPair(`${name} moves the address: nothing is lost but while nobody has it`, async () => {
     const [from, refused] = [pair.one.log.length, await allRefused(lab)];
     await warm.do(take(lab.gw1));

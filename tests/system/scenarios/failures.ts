@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
+  configurationOf,
   countKernel,
   delay,
   eventually,
@@ -16,6 +17,7 @@ import {
   Sasyncd,
   step,
   test,
+  THREE,
   waitEqual,
 } from "../lab/mod.ts";
 
@@ -27,16 +29,8 @@ let lab: Network;
 let master: Sasyncd;
 let slave: Sasyncd;
 
-const GATEWAYS = ["gw1", "gw2", "gw3"] as const;
-
-function configuration(own: typeof GATEWAYS[number], mode: "master" | "slave", peers = GATEWAYS): string {
-  return [
-    `mode ${mode}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    ...peers.filter((peer) => peer !== own).map((peer) => `peer ${ADDRESS[peer].sync.v4}`),
-    `sharedkey 0x${"5a".repeat(32)}`,
-    kernelLines(kernels, mode),
-  ].join("\n");
+function configuration(own: string, mode: "master" | "slave", gateways = THREE): string {
+  return configurationOf(own, [`mode ${mode}`, kernelLines(kernels, mode)], { gateways });
 }
 
 const startMaster = () => Sasyncd.start(lab.gw1, configuration("gw1", "master"));

@@ -9,8 +9,8 @@ import {
   countKernel,
   delay,
   eventually,
+  fixedConfiguration,
   hasPfkey,
-  kernelLines,
   type Kernels,
   nameOf,
   Network,
@@ -61,13 +61,8 @@ function tunnel(end: "client" | "gateway"): string[] {
   });
 }
 
-const configuration = (mode: "master" | "slave", own: string, peer: string) =>
-  `mode ${mode}\nlisten on ${own}\npeer ${peer}\nsharedkey 0x${"5a".repeat(32)}\n${
-    kernelLines(kernels, mode)
-  }`;
-
 async function startSlave(records: number): Promise<Sasyncd> {
-  const daemon = await Sasyncd.start(lab.gw2, configuration("slave", gw2.sync.v4, gw1.sync.v4));
+  const daemon = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels));
   await daemon.waitForLog(new RegExp(`synchronised with \\S+: ${records} records`), 60_000);
   return daemon;
 }
@@ -199,7 +194,7 @@ export function guard(given: Kernels): void {
   });
 
   test(`${name}: the guard comes with the first tunnel and names its local side only`, async () => {
-    await Sasyncd.start(lab.gw1, configuration("master", gw1.sync.v4, gw2.sync.v4));
+    await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels));
     slave = await startSlave(0);
     assertEquals(await guarded(lab.gw2), []);
     await lab.client.ip(...tunnel("client"));
@@ -262,7 +257,7 @@ export function guard(given: Kernels): void {
   });
 
   test(`${name}: killed as soon as the guard stands, when its helper has hardly begun: it goes all the same`, async () => {
-    slave = await Sasyncd.start(lab.gw2, configuration("slave", gw2.sync.v4, gw1.sync.v4));
+    slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels));
     await waitForGuard(BOTH, 60_000);
     await slave.kill();
     await waitForGuard([]);

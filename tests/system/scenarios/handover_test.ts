@@ -9,6 +9,7 @@ import {
   ADDRESS,
   Charon,
   CLIENT_TUNNEL,
+  configurationOf,
   delay,
   eventually,
   GATEWAY_TUNNEL,
@@ -19,6 +20,7 @@ import {
   type Process,
   readKernel,
   Sasyncd,
+  startKeepalived,
   step,
   test,
   waitEqual,
@@ -28,8 +30,7 @@ import { Flood, Traffic } from "./traffic.ts";
 
 guest({ limitSeconds: 400 });
 
-const { gw1, gw2, virtual, client } = ADDRESS;
-const KEY = "0x" + "7c".repeat(32);
+const { virtual, client } = ADDRESS;
 
 /** What keepalived adds while the node is not demoted; more than the difference of the priorities. */
 const WEIGHT = 50;
@@ -49,46 +50,11 @@ let inherited: string[];
 const demoteFile = (node: Node) => `${node.folder}/demote`;
 
 function configuration(node: Node): string {
-  const [own, peer] = node === lab.gw1 ? [gw1, gw2] : [gw2, gw1];
-  return [
+  return configurationOf(node.name, [
     `interface pub address ${virtual.pub.v4}`,
-    `listen on ${own.sync.v4}`,
-    `peer ${peer.sync.v4}`,
-    `sharedkey ${KEY}`,
     "control strongswan",
     `demote file ${demoteFile(node)} weight ${WEIGHT}`,
-    "",
-  ].join("\n");
-}
-
-async function startKeepalived(node: Node): Promise<Process> {
-  const file = `${node.folder}/keepalived.conf`;
-  await Deno.writeTextFile(
-    file,
-    `global_defs {
-  vrrp_version 3
-}
-track_file sasyncd {
-  file "${demoteFile(node)}"
-  init_file 0
-}
-vrrp_instance lab {
-  state BACKUP
-  interface pub
-  virtual_router_id 7
-  priority ${node === lab.gw1 ? 120 : 100}
-  advert_int 0.5
-  virtual_ipaddress {
-    ${virtual.pub.v4}/32 dev pub
-    ${virtual.in.v4}/32 dev in
-  }
-  track_file {
-    sasyncd weight 1
-  }
-}
-`,
-  );
-  return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
+  ]);
 }
 
 const roleOf = (daemon: Sasyncd) =>
@@ -114,7 +80,10 @@ const tunnelOf = (tunnel: typeof CLIENT_TUNNEL, ...[local, remote]: [string, str
 
 test("a tunnel through gw1, which keepalived has made the master", async () => {
   lab = await Network.build();
-  keepaliveds = [await startKeepalived(lab.gw1), await startKeepalived(lab.gw2)];
+  keepaliveds = [
+    await startKeepalived(lab.gw1, demoteFile(lab.gw1)),
+    await startKeepalived(lab.gw2, demoteFile(lab.gw2)),
+  ];
   const gateway = tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4);
   charon1 = await Charon.start(lab.gw1, gateway);
   await Charon.start(lab.gw2, gateway);
@@ -200,7 +169,7 @@ test("gw1 dies, comes back empty, and keepalived makes it master again when it h
   await Deno.writeTextFile(demoteFile(lab.gw1), "0\n");
   const lostBack = await lostDuring(async () => {
     await lab.join(...cablesOf(lab.gw1));
-    keepaliveds[0] = await startKeepalived(lab.gw1);
+    keepaliveds[0] = await startKeepalived(lab.gw1, demoteFile(lab.gw1));
     await keepaliveds[0].waitForLine(/Entering BACKUP STATE/);
     charon1 = await Charon.start(lab.gw1, tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4));
     one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));

@@ -9,9 +9,9 @@ import {
   countKernel,
   delay,
   eventually,
+  fixedConfiguration,
   GATEWAY_TUNNEL,
   hasPfkey,
-  kernelLines,
   type KernelOptions,
   type Kernels,
   nameOf,
@@ -26,7 +26,6 @@ import {
 } from "../lab/mod.ts";
 
 const { client, server, virtual } = ADDRESS;
-const KEY = "0x" + "5a".repeat(32);
 
 /** One tunnel, from its beginning to its end. */
 export interface Run {
@@ -109,11 +108,8 @@ function startDaemons(kernels: Kernels): void {
   test(`${nameOf(kernels)}: a master with larval SAs in its kernel and a slave find each other`, async () => {
     for (const daemon of daemons) assertEquals(await daemon.stop(), 0);
     assertEquals(await larval(), 1);
-    const configuration = (mode: "master" | "slave", own: string, peer: string) =>
-      `mode ${mode}\nlisten on ${own}\npeer ${peer}\nsharedkey ${KEY}\n${kernelLines(kernels, mode)}`;
-    const { gw1, gw2 } = ADDRESS;
-    const master = await Sasyncd.start(lab.gw1, configuration("master", gw1.sync.v4, gw2.sync.v4));
-    const slave = await Sasyncd.start(lab.gw2, configuration("slave", gw2.sync.v4, gw1.sync.v4));
+    const master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels));
+    const slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels));
     await slave.waitForLog(/synchronised with \S+: 0 records/, 60_000);
     daemons = [slave, master];
   });

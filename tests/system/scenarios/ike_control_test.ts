@@ -8,6 +8,7 @@ import {
   ADDRESS,
   Charon,
   CLIENT_TUNNEL,
+  configurationOf,
   delay,
   eventually,
   GATEWAY_TUNNEL,
@@ -21,8 +22,7 @@ import {
 
 guest({ limitSeconds: 500 });
 
-const { client, virtual, gw1, gw2 } = ADDRESS;
-const KEY = "0x" + "6b".repeat(32);
+const { client, virtual } = ADDRESS;
 
 /** The reqid is the same on both gateways: so the trap of one leads to the SAs of the other. */
 const TRAPPED = { ...GATEWAY_TUNNEL, child: "start_action = trap\n reqid = 11" };
@@ -34,12 +34,11 @@ let charon2: Charon;
 let daemon1: Sasyncd;
 let daemon2: Sasyncd;
 
-const locked = (mode: "master" | "slave") =>
-  `mode ${mode}\nlisten on ${gw1.sync.v4}\npeer ${gw2.sync.v4}\nsharedkey ${KEY}\ncontrol strongswan\n`;
+const locked = (mode: "master" | "slave") => configurationOf("gw1", [`mode ${mode}`, "control strongswan"]);
 
 /** Follows the virtual address. */
-const following = (own: string, other: string) =>
-  `interface pub address ${virtual.pub.v4}\nlisten on ${own}\npeer ${other}\nsharedkey ${KEY}\ncontrol strongswan\n`;
+const following = (own: string) =>
+  configurationOf(own, [`interface pub address ${virtual.pub.v4}`, "control strongswan"]);
 
 async function traps(charon: Charon): Promise<string[]> {
   return [...(await charon.swanctl("--list-pols", "--trap")).matchAll(/^(\S+), TUNNEL$/gm)].map((
@@ -125,9 +124,9 @@ test("SAs that stand go on when their gateway becomes a slave, and back", async 
 });
 
 test("a slave whose charon is started over the copied policies has them again", async () => {
-  daemon1 = await Sasyncd.start(lab.gw1, following(gw1.sync.v4, gw2.sync.v4));
+  daemon1 = await Sasyncd.start(lab.gw1, following("gw1"));
   await daemon1.waitForLog(/-> MASTER/);
-  daemon2 = await Sasyncd.start(lab.gw2, following(gw2.sync.v4, gw1.sync.v4));
+  daemon2 = await Sasyncd.start(lab.gw2, following("gw2"));
   await daemon2.waitForLog(/synchronised with/, 60_000);
   charon2 = await Charon.start(lab.gw2, TRAPPED);
   await waitForTraps(charon2, []);

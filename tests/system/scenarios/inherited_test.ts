@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
   Charon,
+  configurationOf,
   eventually,
   guest,
   Network,
@@ -135,16 +136,8 @@ secrets {
 
 /** A gateway that follows the virtual address and keeps its charon still while it is a slave. */
 function startDaemon(node: Node, ...more: string[]): Promise<Sasyncd> {
-  const { gw1, gw2 } = ADDRESS;
-  const [own, peer] = node.name === "gw1" ? [gw1, gw2] : [gw2, gw1];
-  const lines = [
-    `interface pub address ${virtual.pub.v4}`,
-    `listen on ${own.sync.v4}`,
-    `peer ${peer.sync.v4}`,
-    `sharedkey 0x${"7c".repeat(32)}`,
-    "control strongswan",
-  ];
-  return Sasyncd.start(node, [...lines, ...more, ""].join("\n"));
+  const tracking = `interface pub address ${virtual.pub.v4}`;
+  return Sasyncd.start(node, configurationOf(node.name, ["control strongswan", tracking, ...more]));
 }
 
 /** A ping every 20 ms from a client to the server. */

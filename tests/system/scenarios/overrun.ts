@@ -5,8 +5,8 @@ import {
   ADDRESS,
   compareKernels,
   countKernel,
+  fixedConfiguration,
   hasPfkey,
-  kernelLines,
   type Kernels,
   nameOf,
   Network,
@@ -21,18 +21,6 @@ let kernels: Kernels;
 let lab: Network;
 let master: Sasyncd;
 let slave: Sasyncd;
-
-function configuration(own: "gw1" | "gw2", mode: "master" | "slave"): string {
-  const peer = own === "gw1" ? "gw2" : "gw1";
-  return [
-    `mode ${mode}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    `peer ${ADDRESS[peer].sync.v4}`,
-    `exclude ${LOCAL}`,
-    `sharedkey 0x${"5a".repeat(32)}`,
-    kernelLines(kernels, mode),
-  ].join("\n");
-}
 
 /** Whatever is with this address stays where it is. */
 const LOCAL = "192.0.2.66";
@@ -76,8 +64,8 @@ export function overrun(given: Kernels): void {
       ...range(1000, 50).map((spi) => addState(spi)),
       ...range(1000, 30).map((n) => policy("add", n)),
     );
-    master = await Sasyncd.start(lab.gw1, configuration("gw1", "master"));
-    slave = await Sasyncd.start(lab.gw2, configuration("gw2", "slave"));
+    master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels, [`exclude ${LOCAL}`]));
+    slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels, [`exclude ${LOCAL}`]));
     await slave.waitForLog(/synchronised with .*: 80 records/, 30_000);
     await waitEqual(lab.gw1, lab.gw2);
   });

@@ -9,9 +9,9 @@ import {
   ADDRESS,
   compareTables,
   eventually,
+  fixedConfiguration,
   hasPfkey,
   type KernelEntry,
-  kernelLines,
   type KernelOptions,
   type Kernels,
   type KernelTables,
@@ -24,15 +24,7 @@ import {
   waitEqual,
 } from "../lab/mod.ts";
 
-const SECRET = `0x${"5c".repeat(32)}`;
-const { client, gw1, gw2, virtual } = ADDRESS;
-
-function configuration(mode: "master" | "slave", kernels: Kernels): string {
-  const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
-  return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nsharedkey ${SECRET}\n${
-    kernelLines(kernels, mode)
-  }`;
-}
+const { client, gw1, virtual } = ADDRESS;
 
 /** What PF_KEY makes of a record that it cannot carry. */
 interface Limits {
@@ -313,9 +305,9 @@ export function records(kernels: Kernels): void {
     carried.flatMap(({ line }, i) => (i % 2 === 0) === (half === "before") ? line : []);
 
   async function startDaemons(): Promise<void> {
-    master = await Sasyncd.start(lab.gw1, configuration("master", kernels));
+    master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels));
     await master.waitForLog(/master in epoch/, 60_000);
-    slave = await Sasyncd.start(lab.gw2, configuration("slave", kernels));
+    slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels));
     await slave.waitForLog(/synchronised with/, 60_000);
   }
 

@@ -7,15 +7,14 @@ import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
   eventually,
+  fixedConfiguration,
   guest,
-  kernelLines,
   Network,
   type Node,
   Sasyncd,
   step,
   test,
   waitEqual,
-  XFRM,
 } from "../lab/mod.ts";
 
 guest({ limitSeconds: 400 });
@@ -32,17 +31,6 @@ let snapshotBytes: number;
 let oldest = 0x1000;
 /** Comes and goes until somebody has seen it. */
 const PROBE = 9;
-
-function configuration(own: "gw1" | "gw2", mode: "master" | "slave"): string {
-  const peer = own === "gw1" ? "gw2" : "gw1";
-  return [
-    `mode ${mode}`,
-    `listen on ${ADDRESS[own].sync.v4}`,
-    `peer ${ADDRESS[peer].sync.v4}`,
-    `sharedkey 0x${"5a".repeat(32)}`,
-    kernelLines(XFRM, mode),
-  ].join("\n");
-}
 
 const id = (spi: number) =>
   `src ${ADDRESS.virtual.pub.v4} dst ${ADDRESS.client.pub.v4} proto esp spi 0x${spi.toString(16)}`;
@@ -65,7 +53,7 @@ async function received(node: Node): Promise<number> {
 
 async function startSlave(): Promise<number> {
   const before = await received(lab.gw2);
-  slave = await Sasyncd.start(lab.gw2, configuration("gw2", "slave"));
+  slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave"));
   await slave.waitForLog(/synchronised with .*: 2000 records/, 90_000);
   return await received(lab.gw2) - before;
 }
@@ -73,7 +61,7 @@ async function startSlave(): Promise<number> {
 test("a slave gets 2,000 SAs", async () => {
   lab = await Network.build();
   await lab.gw1.ip(...range(oldest, SAS).map(add));
-  master = await Sasyncd.start(lab.gw1, configuration("gw1", "master"));
+  master = await Sasyncd.start(lab.gw1, fixedConfiguration("master"));
   await master.waitForLog(/master in epoch/, 30_000);
   snapshotBytes = await startSlave();
   step(`a snapshot took ${snapshotBytes} bytes`);

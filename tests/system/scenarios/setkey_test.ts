@@ -6,7 +6,7 @@ import {
   compareTables,
   countKernel,
   eventually,
-  kernelLines,
+  fixedConfiguration,
   type Kernels,
   nameOf,
   Network,
@@ -20,19 +20,12 @@ import {
   XFRM,
 } from "../lab/mod.ts";
 
-const { client, gw1, gw2, virtual } = ADDRESS;
+const { client, virtual } = ADDRESS;
 const V4 = `${virtual.pub.v4} ${client.pub.v4}`;
 const V6 = `${virtual.pub.v6} ${client.pub.v6}`;
 const KEYS = `-E aes-cbc 0x${"6a".repeat(16)} -A hmac-sha1 0x${"7b".repeat(20)}`;
 const OTHER = `-E aes-cbc 0x${"8c".repeat(16)} -A hmac-sha1 0x${"7b".repeat(20)}`;
 const TUNNEL = `esp/tunnel/${virtual.pub.v4}-${client.pub.v4}/unique:7`;
-
-function configuration(mode: "master" | "slave", kernels: Kernels): string {
-  const [own, peer] = mode === "master" ? [gw1, gw2] : [gw2, gw1];
-  return `mode ${mode}\nlisten on ${own.sync.v4}\npeer ${peer.sync.v4}\nsharedkey 0x${"5a".repeat(32)}\n${
-    kernelLines(kernels, mode)
-  }`;
-}
 
 let lab: Network;
 
@@ -55,9 +48,9 @@ for (const pair of [...WITH_PFKEY, XFRM]) {
       `add ${V4} esp 0x100 -m tunnel -u 7 -r 32 ${KEYS}`,
       `spdadd 10.1.0.0/16 10.2.0.0/16 any -P out prio 9 ipsec ${TUNNEL}`,
     );
-    const master = await Sasyncd.start(lab.gw1, configuration("master", kernels));
+    const master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels));
     await master.waitForLog(/master in epoch/, 60_000);
-    const slave = await Sasyncd.start(lab.gw2, configuration("slave", kernels));
+    const slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels));
     await slave.waitForLog(/synchronised with \S+: 2 records/, 60_000);
     daemons = [slave, master];
     setkey(

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertFalse, assertMatch } from "@std/assert";
 import {
   ADDRESS,
+  configurationOf,
   EXECUTABLE,
   guest,
   Network,
@@ -25,16 +26,8 @@ let one: Sasyncd;
 let two: Sasyncd;
 
 function configuration(node: Node): string {
-  const [own, peer] = node.name === "gw1" ? [gw1, gw2] : [gw2, gw1];
-  return [
-    `interface pub address ${virtual.pub.v4}`,
-    `listen on ${own.sync.v4}`,
-    `peer ${peer.sync.v4}`,
-    `sharedkey 0x${"5a".repeat(32)}`,
-    "control none",
-    `metrics listen on ${own.sync.v4}`,
-    "",
-  ].join("\n");
+  const metrics = `metrics listen on ${(node.name === "gw1" ? gw1 : gw2).sync.v4}`;
+  return configurationOf(node.name, [`interface pub address ${virtual.pub.v4}`, "control none", metrics]);
 }
 
 function ask(node: Node, ...words: string[]): Promise<Outcome> {

@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   ADDRESS,
+  configurationOf,
   countKernel,
   delay,
   eventually,
@@ -14,6 +15,7 @@ import {
   type Node,
   type Process,
   Sasyncd,
+  startKeepalived,
   step,
   test,
   waitEqual,
@@ -22,7 +24,6 @@ import {
 guest({ limitSeconds: 600 });
 
 const { gw1, gw2, virtual, client } = ADDRESS;
-const KEY = `0x${"5a".repeat(32)}`;
 
 /** What keepalived adds while the node is synchronised; more than the difference of the priorities. */
 const WEIGHT = 50;
@@ -31,15 +32,10 @@ let lab: Network;
 
 const demoteFile = (node: Node) => `${node.folder}/demote`;
 
-function configuration(node: Node, more: readonly string[]): string {
-  const [own, peer] = node.name === "gw1" ? [gw1, gw2] : [gw2, gw1];
-  return [`listen on ${own.sync.v4}`, `peer ${peer.sync.v4}`, `sharedkey ${KEY}`, "control none", ...more, ""]
-    .join("\n");
-}
-
 const tracking = `interface pub address ${virtual.pub.v4}`;
 
-const start = (node: Node, ...more: string[]) => Sasyncd.start(node, configuration(node, more));
+const start = (node: Node, ...more: string[]) =>
+  Sasyncd.start(node, configurationOf(node.name, ["control none", ...more]));
 const startDemoting = (node: Node) =>
   start(node, tracking, `demote file ${demoteFile(node)} weight ${WEIGHT}`);
 
@@ -106,37 +102,6 @@ async function startUcarp(node: Node): Promise<Process> {
   const paths = ["-u", `${node.folder}/up`, "-d", `${node.folder}/down`, "--shutdown"];
   const identity = ["-i", "pub", "-s", own.pub.v4, "-v", "7", "-p", "secret", "-a", virtual.pub.v4];
   return node.spawn("ucarp", ...identity, ...advertise, ...paths);
-}
-
-/** keepalived: gw1 has the higher priority, and so preempts when it may. */
-async function startKeepalived(node: Node): Promise<Process> {
-  const file = `${node.folder}/keepalived.conf`;
-  await Deno.writeTextFile(
-    file,
-    `global_defs {
-  vrrp_version 3
-}
-track_file sasyncd {
-  file "${demoteFile(node)}"
-  init_file 0
-}
-vrrp_instance lab {
-  state BACKUP
-  interface pub
-  virtual_router_id 7
-  priority ${node.name === "gw1" ? 120 : 100}
-  advert_int 0.5
-  virtual_ipaddress {
-    ${virtual.pub.v4}/32 dev pub
-    ${virtual.in.v4}/32 dev in
-  }
-  track_file {
-    sasyncd weight 1
-  }
-}
-`,
-  );
-  return node.spawn("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", file);
 }
 
 test("the role follows the address that is added and deleted, and says why", async () => {
@@ -299,7 +264,7 @@ test("with keepalived a node that starts empty takes over only when it has the S
   assertEquals(await holdsAddress(lab.gw1) || await holdsAddress(lab.gw2), false);
   await lab.gw1.shell("ip xfrm state flush");
   await lab.gw2.ip(...states(0x4000, 970));
-  const keepalived2 = await startKeepalived(lab.gw2);
+  const keepalived2 = await startKeepalived(lab.gw2, demoteFile(lab.gw2));
   const two = await startDemoting(lab.gw2);
   await waitForRole(two, "MASTER");
   await two.waitForLog(/not demoted any more: |INIT -> MASTER/);
@@ -308,7 +273,7 @@ test("with keepalived a node that starts empty takes over only when it has the S
     async () => await Deno.readTextFile(demoteFile(lab.gw2)) === `${WEIGHT}\n`,
   );
 
-  const keepalived1 = await startKeepalived(lab.gw1);
+  const keepalived1 = await startKeepalived(lab.gw1, demoteFile(lab.gw1));
   await keepalived1.waitForLine(/Entering BACKUP STATE/);
   await delay(3000); // more than keepalived needs to preempt where it may
   assertEquals(await holdsAddress(lab.gw1), false, keepalived1.tail());
@@ -372,7 +337,7 @@ test("with keepalived a node that starts empty takes over only when it has the S
   await Promise.all([keepalived1.ended, fourth.process.ended]);
   await waitForRole(fifth, "MASTER");
   await boot(lab.gw1);
-  const lastKeepalived = await startKeepalived(lab.gw1);
+  const lastKeepalived = await startKeepalived(lab.gw1, demoteFile(lab.gw1));
   const sixth = await startDemoting(lab.gw1);
   await waitForRole(sixth, "MASTER");
   assert(

@@ -2,13 +2,21 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { OPENBSD_MESSAGES as SADB } from "../../../src/pfkey/openbsd_constants.ts";
-import type { KernelChange, RoleTracker } from "../../../src/ports.ts";
+import type { RoleTracker } from "../../../src/ports.ts";
 import { ACTION, DIRECTION, type Policy } from "../../../src/record/policy.ts";
 import type { IpsecRecord } from "../../../src/record/record.ts";
 import { MODE, NO_MARK, type Sa } from "../../../src/record/sa.ts";
 import { HEX_KEY } from "../../fakes/config.ts";
 import { contentsOf, FakeDaemon } from "../../fakes/gateways.ts";
-import { OpenbsdDaemon, openbsdIn, recordsIn } from "../../fakes/openbsd_gateways.ts";
+import {
+  OpenbsdDaemon,
+  openbsdFlow as flow,
+  openbsdIn,
+  openbsdSa as sa,
+  put,
+  recordsIn,
+  remove,
+} from "../../fakes/openbsd_gateways.ts";
 import type { FakeOpenbsdKernel, OpenbsdOptions } from "../../fakes/openbsd_kernel.ts";
 import { addr, samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "../../fakes/records.ts";
 import { World } from "../../fakes/world.ts";
@@ -17,28 +25,6 @@ import { randomOf } from "../../sim/world.ts";
 const M = "10.0.0.1";
 const S = "10.0.0.2";
 const LOST = /disconnected, (?!replaced)/;
-
-function sa(spi: number, overrides: Partial<Sa> = {}): IpsecRecord {
-  return { kind: "sa", sa: sampleSa({ spi, reqid: 0, ...overrides }) };
-}
-
-function flow(port: number, overrides: Partial<Policy> = {}): IpsecRecord {
-  const selector = sampleSelector({ dstPort: port, dstPortMask: 0xffff, protocol: 17 });
-  return {
-    kind: "policy",
-    policy: samplePolicy({ selector, priority: 34, templates: [sampleTemplate({ reqid: 0 })], ...overrides }),
-  };
-}
-
-function put(record: IpsecRecord): KernelChange {
-  return { kind: "put", record };
-}
-
-function remove(record: IpsecRecord): KernelChange {
-  return record.kind === "sa"
-    ? { kind: "delete-sa", id: record.sa }
-    : { kind: "delete-policy", id: record.policy };
-}
 
 function many(count: number): IpsecRecord[] {
   return Array.from({ length: count }, (_, i) => i % 4 === 3 ? flow(1 + i) : sa(0x1000 + i));

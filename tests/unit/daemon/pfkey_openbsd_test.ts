@@ -8,13 +8,21 @@ import { OPENBSD_MESSAGES as SADB, sadbXReplay } from "../../../src/pfkey/openbs
 import type { KernelChange, KernelEvent, KernelIpsec } from "../../../src/ports.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { SPACE } from "../../../src/record/opaque.ts";
-import { ACTION, DIRECTION, type Policy } from "../../../src/record/policy.ts";
+import { ACTION, DIRECTION } from "../../../src/record/policy.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
-import { MODE, type Sa, SA_FLAG } from "../../../src/record/sa.ts";
+import { MODE, SA_FLAG } from "../../../src/record/sa.ts";
 import { encodeHex } from "../../fakes/hex.ts";
-import { backEndOn, Iked, recordsIn } from "../../fakes/openbsd_gateways.ts";
+import {
+  backEndOn,
+  Iked,
+  openbsdFlow as flow,
+  openbsdSa as sa,
+  put,
+  recordsIn,
+  remove,
+} from "../../fakes/openbsd_gateways.ts";
 import { FakeOpenbsdKernel, type OpenbsdOptions } from "../../fakes/openbsd_kernel.ts";
-import { samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "../../fakes/records.ts";
+import { samplePolicy, sampleSa, sampleSelector } from "../../fakes/records.ts";
 import { randomOf } from "../../sim/world.ts";
 
 const IKED = 77;
@@ -29,30 +37,6 @@ function machine(options: OpenbsdOptions = {}) {
   const kernel = new FakeOpenbsdKernel(clock, options);
   const backEnd = backEndOn(kernel);
   return { clock, kernel, backEnd, iked: new Iked(kernel) };
-}
-
-/** An SA as OpenBSD tells it. */
-function sa(spi: number, overrides: Partial<Sa> = {}): IpsecRecord {
-  return { kind: "sa", sa: sampleSa({ spi, reqid: 0, ...overrides }) };
-}
-
-/** A flow as OpenBSD tells it. */
-function flow(port: number, overrides: Partial<Policy> = {}): IpsecRecord {
-  const selector = sampleSelector({ dstPort: port, dstPortMask: 0xffff, protocol: 17 });
-  return {
-    kind: "policy",
-    policy: samplePolicy({ selector, priority: 34, templates: [sampleTemplate({ reqid: 0 })], ...overrides }),
-  };
-}
-
-function put(record: IpsecRecord): KernelChange {
-  return { kind: "put", record };
-}
-
-function remove(record: IpsecRecord): KernelChange {
-  return record.kind === "sa"
-    ? { kind: "delete-sa", id: record.sa }
-    : { kind: "delete-policy", id: record.policy };
 }
 
 function contents(records: readonly IpsecRecord[]): Record<string, string> {
