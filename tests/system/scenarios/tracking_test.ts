@@ -285,7 +285,11 @@ test("with keepalived a node that starts empty takes over only when it has the S
     return await countKernel(lab.gw1);
   })();
   await waitForRole(one, "MASTER");
-  assertEquals(await watched, { states: 1000, policies: 0 });
+  assertEquals(
+    await watched,
+    { states: 1000, policies: 0 },
+    `${one.process.tail(20)}\n${keepalived1.tail()}\n${keepalived2.tail()}`,
+  );
   const order = one.log.flatMap((line) =>
     /not demoted any more: synchronised|demoted|synchronised with|INIT -> SLAVE|SLAVE -> MASTER/.exec(line)
       ?.[0] ?? []
