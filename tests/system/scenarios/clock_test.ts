@@ -57,9 +57,8 @@ async function stepClock(seconds: number): Promise<void> {
   step(`the wall clock goes ${seconds} s on`);
 }
 
-/** Seconds until each SA's hard limit, by its SPI, as the kernel reckons when its timer runs. */
-async function secondsLeft(node: Node): Promise<Map<number, number>> {
-  const now = Math.floor(Date.now() / 1000);
+/** Seconds from `now` until each SA's hard limit, by its SPI, as the kernel reckons when its timer runs. */
+async function secondsLeft(node: Node, now: number): Promise<Map<number, number>> {
   const { states } = await readKernel(node, { include: ["time", "current"] });
   return new Map(states.flatMap(({ id, fields }) => {
     const text = fields.join("\n");
@@ -100,7 +99,8 @@ for (const seconds of [TWO_HOURS, -TWO_HOURS]) {
     slave = await startSlave();
     await slave.waitForLog(/synchronised with/, 30_000);
     await waitEqual(lab.gw1, lab.gw2);
-    const [left, real] = [await secondsLeft(lab.gw2), await secondsLeft(lab.gw1)];
+    const now = Math.floor(Date.now() / 1000);
+    const [left, real] = [await secondsLeft(lab.gw2, now), await secondsLeft(lab.gw1, now)];
     for (const [i, hard] of LIMITS.entries()) {
       for (const spi of [old + 2 * i, old + 2 * i + 1, fresh + 2 * i, fresh + 2 * i + 1]) {
         const seconds = left.get(spi) ?? NaN;
