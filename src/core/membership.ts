@@ -35,6 +35,8 @@ export class Membership {
   /** The epoch that this node stands in. */
   epoch = 0;
   greatestEpoch = 0;
+  /** An epoch of others has been heard: the next ones can be judged by it. */
+  #hasMeasure = false;
   /** Node id of the master of `epoch`. */
   #epochOwner = NOBODY;
   /** Peers that were seen as MASTER while this node was MASTER too. */
@@ -86,8 +88,8 @@ export class Membership {
     const member = this.#members.get(peer);
     if (member === undefined) return false;
     const heard = Math.max(state.epoch, state.greatestEpoch);
-    const leap = this.greatestEpoch < LATE_EPOCH ? EPOCH_LEAP : LATE_LEAP;
-    if (heard > this.greatestEpoch + leap) throw new PeerError(`epoch ${heard} is too far ahead`);
+    if (heard > this.#mostFrom(member)) throw new PeerError(`epoch ${heard} is too far ahead`);
+    this.#hasMeasure ||= heard > 0 && !member.slaveOnly;
     const wasMaster = member.state?.role === "MASTER";
     member.state = state;
     if (!wasMaster && state.role === "MASTER") this.#putLast(peer, member);
@@ -148,6 +150,15 @@ export class Membership {
   /** Whether this peer's data is never taken. */
   isSlaveOnly(peer: string): boolean {
     return this.#members.get(peer)?.slaveOnly === true;
+  }
+
+  /**
+   * The greatest epoch that is believed. Who knows none takes what it hears first, as the others may have leaped once;
+   * but not from a peer that is slave only.
+   */
+  #mostFrom({ slaveOnly }: Member): number {
+    const most = this.greatestEpoch + (this.greatestEpoch < LATE_EPOCH ? EPOCH_LEAP : LATE_LEAP);
+    return this.#hasMeasure || slaveOnly ? most : Math.max(most, LATE_EPOCH);
   }
 
   /** Members stand in the order in which they became master. */

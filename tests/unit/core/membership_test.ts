@@ -189,6 +189,7 @@ Deno.test("Membership.hear() never starts a race between two masters that share 
 Deno.test("Membership.hear() refuses an epoch that is more than 2^32 ahead", () => {
   for (const fault of [stateOf("SLAVE", 2 ** 32 + 2), stateOf("SLAVE", 1, { greatestEpoch: 2 ** 32 + 2 })]) {
     const membership = master();
+    membership.hear("A", stateOf("SLAVE", 1, { master: SELF }));
     assertThrows(() => membership.hear("A", fault), PeerError, "too far ahead");
     assertEquals([membership.epoch, membership.greatestEpoch], [1, 1]);
   }
@@ -388,4 +389,27 @@ Deno.test("Membership.hear() leaves epochs for all times to come", () => {
   assertThrows(() => membership.hear("A", stateOf("SLAVE", 2 ** 52 + 2 ** 20)), PeerError, "too far ahead");
   membership.hear("A", stateOf("SLAVE", 2 ** 52 + 1, { master: A }));
   assertEquals(membership.epoch, 2 ** 52 + 2);
+});
+
+Deno.test("Membership.hear() of a node that knows no epoch takes what the others have leaped to", () => {
+  const late = 2 ** 32 + 2;
+  const fresh = node();
+  fresh.setRole("SLAVE", 0);
+  fresh.hear("B", stateOf("SLAVE", 0));
+  fresh.hear("A", stateOf("MASTER", late, { master: A, following: true }));
+  assertEquals([fresh.followed, fresh.epoch], ["A", late]);
+  assertThrows(() => fresh.hear("B", stateOf("SLAVE", late + 2 ** 32 + 1)), PeerError, "too far ahead");
+
+  const alone = master();
+  alone.hear("A", stateOf("SLAVE", late, { master: B }));
+  assertEquals([alone.epoch, alone.acting], [late + 1, true]);
+});
+
+Deno.test("Membership.hear() of a node that knows no epoch believes neither a slave only nor the last ones", () => {
+  const membership = node({ slaveOnly: true });
+  assertThrows(() => membership.hear("A", stateOf("SLAVE", 2 ** 32 + 2)), PeerError, "too far ahead");
+  membership.hear("A", stateOf("SLAVE", 1));
+  assertThrows(() => membership.hear("B", stateOf("MASTER", 2 ** 52 + 1)), PeerError, "too far ahead");
+  membership.hear("B", stateOf("MASTER", 2 ** 32 + 2, { master: B, following: true }));
+  assertEquals(membership.greatestEpoch, 2 ** 32 + 2, "what the slave only has said is no measure");
 });

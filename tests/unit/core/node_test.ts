@@ -539,6 +539,7 @@ Deno.test("Node.setRole() with `replay strict` closes windows over what came sin
 
 Deno.test("Node.receive() refuses an epoch too far ahead and stays as it is", () => {
   const host = master();
+  hear(host, stateOf("SLAVE", 1, { master: 1 }));
   assertThrows(() => hear(host, stateOf("SLAVE", 2 ** 33)), PeerError);
   assertEquals(host.node.membership.epoch, 1);
 });
