@@ -17,7 +17,7 @@ import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { GuardBook } from "./guard_book.ts";
 import { HeldBack, NO_TAKEOVER } from "./held_back.ts";
-import { type Inventory, UNKNOWN_CONTENT } from "./inventory.ts";
+import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import type { Place } from "./lease.ts";
 import { Leases } from "./leases.ts";
 import { covers } from "./master.ts";
@@ -86,6 +86,8 @@ export class Follower {
   #wasMaster = false;
   /** A complete snapshot of the followed master has been taken in. */
   synced = false;
+  /** It has swept: nothing shared that is not the master's is left, but what is made from then on. */
+  #swept = false;
   /** Nobody is followed, and all that the last master had is here. */
   isLeftWhole = false;
   /** How many changes have come from each peer, since the start. */
@@ -429,6 +431,7 @@ export class Follower {
       if (entry !== undefined) this.#remove(entry.identity, change);
     }
     this.#unnamed = undefined;
+    this.#swept = sweep;
     if (sweep) this.#sweep(change);
   }
 
@@ -436,6 +439,16 @@ export class Follower {
     for (const { key, identity, shared } of this.inventory.values()) {
       if (shared && this.mirror.get(key) === undefined) this.queue.add(identity, { remove: true, change });
     }
+  }
+
+  /** Whether the own kernel holds this although a snapshot of the followed master has swept such away. */
+  isStranger({ key, shared }: Item): boolean {
+    return this.synced && this.#swept && shared && this.mirror.get(key) === undefined && !this.queue.has(key);
+  }
+
+  /** Removes a stranger. */
+  sweep(identity: RecordIdentity): void {
+    this.queue.add(identity, { remove: true });
   }
 
   /** What was made here in a time as master is known now: what the next one's snapshot has not named goes too. */

@@ -19,12 +19,13 @@ import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Follower } from "./follower.ts";
 import type { GuardBook } from "./guard_book.ts";
-import { type Inventory, UNKNOWN_CONTENT } from "./inventory.ts";
+import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers, type Master } from "./master.ts";
 import type { Membership } from "./membership.ts";
 import type { Mirror } from "./mirror.ts";
 import { NumberEnd } from "./number_end.ts";
 import { isShared, type Ownership } from "./ownership.ts";
+import { STRANGER_MS, Strangers } from "./strangers.ts";
 
 /** What an own kernel works on. */
 export interface OwnKernelParts {
@@ -68,6 +69,7 @@ export class OwnKernel {
   #withheld: Set<string> | undefined;
 
   readonly numberEnd: NumberEnd;
+  readonly #strangers = new Strangers();
   /** What this node has changed since all events had been read: an event about it may be older than that. */
   readonly #stepped = new Set<string>();
   /** There was such an event, and it is not known what the kernel holds. */
@@ -371,7 +373,7 @@ export class OwnKernel {
       differing.push(identity);
       this.#lose(identity, false, nowMs);
     }
-    differing.push(...yield* this.#missing(touched));
+    differing.push(...yield* this.#missing(touched), ...yield* this.#strange(touched, nowMs));
     const isInOrder = yield* this.#isInOrder(keys, touched);
     for (const key of touched) keys.delete(key); // they are newer
     if (inDoubt || !isInOrder) this.#order(keys);
@@ -387,6 +389,23 @@ export class OwnKernel {
       if (!touched.has(key) && this.parts.follower.putLacking(identity)) missing.push(identity);
     }
     return missing;
+  }
+
+  /** What somebody has made in a slave's kernel. Until it goes it is looked at soon. */
+  *#strange(touched: ReadonlySet<string>, nowMs: number): Generator<void, RecordIdentity[]> {
+    const { inventory, follower, effects } = this.parts;
+    const items: Item[] = [];
+    for (const item of inventory.values()) {
+      yield;
+      if (!this.#isMaster && !touched.has(item.key) && follower.isStranger(item)) items.push(item);
+    }
+    for (const identity of this.#strangers.found(items, nowMs)) {
+      this.#bump("records removed");
+      effects.log("state", `removing ${describe(identity)}: not the master's`, "not the master's");
+      follower.sweep(identity);
+    }
+    if (items.length > 0) this.#lookMs = Math.min(this.#lookMs, nowMs + STRANGER_MS);
+    return items.map(({ identity }) => identity);
   }
 
   /** Whether the policies, and the SAs that differ in their mark only, stand in the dump as they are thought to. */
@@ -415,11 +434,12 @@ export class OwnKernel {
     else this.parts.follower.doubtOrder();
   }
 
-  #report(differing: readonly RecordIdentity[]): void {
-    this.differing = differing;
-    if (differing.length === 0) return;
+  #report(found: readonly RecordIdentity[]): void {
+    this.differing = [...new Map(found.map((one) => [one.key, one])).values()]; // a stranger may be new, too
+    const { length } = this.differing;
+    if (length === 0) return;
     this.#bump("comparisons with a difference");
-    this.parts.effects.log("state", `the kernel differed from what was known in ${differing.length} records`);
+    this.parts.effects.log("state", `the kernel differed from what was known in ${length} records`);
   }
 
   /**

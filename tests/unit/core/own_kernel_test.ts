@@ -1,6 +1,7 @@
 /** Events and dumps of the own kernel, seen through a node: what wins, and what is told. */
 
 import { assert, assertEquals } from "@std/assert";
+import type { NodeSettings } from "../../../src/core/parts.ts";
 import type { KernelEvent } from "../../../src/ports.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { type IpsecRecord, recordKey } from "../../../src/record/record.ts";
@@ -11,6 +12,7 @@ import {
   gone,
   Host,
   LOCAL,
+  localPolicy,
   mark,
   mirrorOf,
   nameOf,
@@ -35,7 +37,11 @@ function master(...records: readonly IpsecRecord[]): Host {
 
 /** A slave of "p", which has these records. */
 function slave(...records: readonly IpsecRecord[]): Host {
-  const host = new Host("gw1", 1, new TestClock()).start("SLAVE");
+  return slaveWith({}, ...records);
+}
+
+function slaveWith(settings: Partial<NodeSettings>, ...records: readonly IpsecRecord[]): Host {
+  const host = new Host("gw1", 1, new TestClock(), settings).start("SLAVE");
   host.node.peerUp("p", nodeId(9), false);
   host.node.receive("p", stateOf("MASTER", 5, { master: 9, following: true }), 0);
   for (const message of snapshotOf(mirrorOf(...records))) host.node.receive("p", message, 0);
@@ -354,6 +360,41 @@ Deno.test("Node.tick() looks every ten minutes whether the kernel is as it is th
   assertEquals(host.node.counters["records put back"], 1);
   assertEquals(host.node.counters["comparisons with a difference"], 1);
   assert(host.logs.some((line) => line.startsWith("putting back SA esp")));
+});
+
+Deno.test("Node.tick() removes what somebody has made in a slave's kernel when it is there still a minute later", () => {
+  const host = slave(sa(1));
+  host.kernel.disturb({ kind: "put", record: sa(2) });
+  host.kernel.disturb({ kind: "put", record: localPolicy("10.9.0.0/16") });
+  host.turn();
+  host.node.verify(host.clock.nowMs);
+  host.turn();
+  assertEquals(host.node.verdict?.kernel, ["SA esp 0x00000002 to 198.51.100.1"]);
+  host.node.verify(host.clock.nowMs); // at once: it may be on its way
+  host.turn();
+  assertEquals(host.holds(), ["sa 1", "sa 2", "policy 10.9.0.0/16"]);
+  host.clock.nowMs += 60_000;
+  for (let i = 0; i < 2; i++) host.turn();
+  assertEquals(host.holds(), ["sa 1", "policy 10.9.0.0/16"]);
+  assertEquals([host.node.counters["records removed"], host.done], [1, ["delete sa 2"]]);
+  host.node.verify(host.clock.nowMs);
+  host.turn();
+  assertEquals(host.node.verdict?.kernel, []);
+});
+
+Deno.test("Node.tick() leaves what was made in a slave's kernel when the master then has it too, or when it may stay", () => {
+  for (const flushMode of ["startup", "sync"] as const) {
+    const host = slaveWith({ flushMode });
+    host.kernel.disturb({ kind: "put", record: sa(2) });
+    host.node.verify(host.clock.nowMs);
+    host.turn();
+    if (flushMode === "startup") hear(host, put(sa(2), 9));
+    for (let minute = 0; minute < 15; minute++) {
+      host.clock.nowMs += 60_000;
+      host.turn();
+    }
+    assertEquals(host.holds(), ["sa 2"], flushMode);
+  }
 });
 
 Deno.test("Node.kernelDrained() compares again when a policy came before one that this node has put, and is told later", () => {
