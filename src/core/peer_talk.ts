@@ -324,9 +324,15 @@ export class PeerTalk {
     return this.parts.membership.acting && this.parts.kernel.known;
   }
 
+  /** Who asks more than is kept is given everything. */
   #postpone(peer: string, question: Question): void {
     const asked = begins(question) ? [] : this.#asked.get(peer) ?? [];
-    if (asked.length < MOST_ASKED) this.#asked.set(peer, [...asked, question]);
+    if (asked.length < MOST_ASKED) {
+      this.#asked.set(peer, [...asked, question]);
+      return;
+    }
+    bump(this.parts, "questions given up");
+    this.#asked.set(peer, [{ type: "want", identities: [] }]);
   }
 
   #answer(peer: string, question: Question, nowMs: number): void {

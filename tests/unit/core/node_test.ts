@@ -255,6 +255,18 @@ Deno.test("Node.receive() keeps a wish until a starting master may speak and kno
   assertEquals(collect(host), ["snapshot-begin", "put", "snapshot-end"]);
 });
 
+Deno.test("Node.receive() gives everything to a slave that has asked more than is kept meanwhile", () => {
+  const host = master([sa(1)]);
+  hear(host, { type: "ack", change: 3 });
+  host.node.kernelEvent({ kind: "resync", reason: "test" }, host.clock.nowMs);
+  host.perform();
+  const identity = encodeIdentity(identityOf(sa(1)));
+  for (let i = 0; i <= 256; i++) hear(host, { type: "want", identities: [{ kind: "sa", identity }] });
+  host.finishDump();
+  assertEquals(collect(host), ["snapshot-begin", "put", "snapshot-end"]);
+  assertEquals(host.node.counters["questions given up"], 1);
+});
+
 Deno.test("Node.receive() gives a slave no data while the master is starting", () => {
   const host = lone("MASTER", [sa(1)], ["p", "q"]);
   hear(host, { type: "want", identities: [] });
