@@ -25,6 +25,7 @@ import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
 import { decodePolicy, OrderWatch } from "./order_watch.ts";
 import { isShared, type Ownership } from "./ownership.ts";
 import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
+import { PutBacks } from "./put_backs.ts";
 import type { ApplyQueue, Waiting } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
 import { SaLimits } from "./sa_limits.ts";
@@ -102,6 +103,7 @@ export class Follower {
   /** What to say when the kernel has taken the last change of a snapshot. */
   #complete: { readonly change: number; readonly text: string } | undefined;
   readonly #asked = new Asked();
+  readonly #putBacks = new PutBacks();
   readonly #order: OrderWatch;
   readonly #heldBack: HeldBack;
   readonly leases: Leases;
@@ -202,8 +204,9 @@ export class Follower {
     this.leases.report(key, progress, inKernel, nowMs);
   }
 
-  /** Time goes by: asks for another snapshot when the last one did not add up. */
+  /** Time goes by: goes on putting back, and asks for another snapshot when the last one did not add up. */
   tick(nowMs: number): void {
+    this.#putBack(this.#putBacks.due(nowMs));
     if (this.#master === undefined || !this.#unequal || !this.#asked.mayAsk("snapshot", nowMs)) return;
     this.#unequal = false;
     this.effects.send(this.#master, { type: "want", identities: [] });
@@ -309,7 +312,7 @@ export class Follower {
   kernelChanged(key: string): boolean {
     const entry = this.mirror.get(key);
     if (entry === undefined || entry.refused !== undefined) return false;
-    this.queue.add(entry.identity);
+    if (this.#putBacks.mayNow(entry.identity)) this.queue.add(entry.identity);
     if (entry.identity.kind === "policy") this.#order.doubt();
     return true;
   }
@@ -328,8 +331,16 @@ export class Follower {
     const entry = this.mirror.get(identity.key);
     if (entry === undefined) return false;
     if (expired) this.#ask(identity, nowMs);
-    else this.queue.add(identity);
+    else if (entry.refused !== undefined || this.#putBacks.mayNow(identity)) this.queue.add(identity);
     return !expired && entry.refused === undefined;
+  }
+
+  /** What had to wait before it could be put back again. */
+  #putBack(identities: readonly RecordIdentity[]): void {
+    for (const identity of identities) {
+      const entry = this.mirror.get(identity.key);
+      if (entry !== undefined && entry.refused === undefined) this.queue.add(identity);
+    }
   }
 
   /** Puts what the master has and the own kernel lacks, unless it waits already. @returns whether it is lacking */
@@ -348,6 +359,7 @@ export class Follower {
 
   /** This node becomes master: the kernel's counters have to be beyond all that the old one may have used. */
   overtake(nowMs: number): void {
+    this.#putBack(this.#putBacks.drain());
     const { stale, ageMs } = this.leases.overtake(this.settings.strictReplay, nowMs);
     if (stale > 0) this.effects.log("state", `${stale} leases were stale: master not heard for ${ageMs} ms`);
   }

@@ -465,6 +465,36 @@ Deno.test("Follower.kernelLost() repairs a deletion", () => {
   assertEquals([slave.work(), slave.says()], [["put sa 1"], []]);
 });
 
+Deno.test("Follower.kernelLost() repairs a record once in a second, however often it goes", () => {
+  const slave = new Slave().synced(sa(1), sa(2));
+  slave.follower.tick(slave.nowMs);
+  const undo = (record: IpsecRecord) => {
+    slave.lose(record);
+    return slave.work();
+  };
+  assertEquals([1, 2, 3].map(() => undo(sa(1))), [["put sa 1"], [], []]);
+  assertEquals(undo(sa(2)), ["put sa 2"], "the other one is no part of it");
+  slave.follower.tick(slave.nowMs += 999);
+  assertEquals(slave.work(), []);
+  slave.follower.tick(slave.nowMs += 1);
+  assertEquals(slave.work(), ["put sa 1"]);
+  assertEquals(undo(sa(1)), []);
+  slave.take(gone(sa(1), 9));
+  slave.follower.tick(slave.nowMs += 1000);
+  assertEquals(slave.work(), [], "the master has it no more");
+});
+
+Deno.test("Follower.overtake() puts back what had to wait", () => {
+  const slave = new Slave().synced(sa(1));
+  slave.follower.tick(slave.nowMs);
+  for (let i = 0; i < 2; i++) {
+    slave.lose(sa(1));
+    slave.work();
+  }
+  slave.follower.overtake(slave.nowMs);
+  assertEquals(slave.work(), ["put sa 1"]);
+});
+
 Deno.test("Follower.kernelLost() does nothing for what is not in the mirror", () => {
   const slave = new Slave({ sweep: false, holds: [sa(9)] }).synced();
   slave.lose(sa(9));
