@@ -111,8 +111,10 @@ export class Outbox {
       }
     }
     const change = ++this.#change;
-    this.#flight.push({ change, bytes: MESSAGE_OVERHEAD, sentMs: nowMs });
-    this.#flightBytes += MESSAGE_OVERHEAD;
+    if (this.#flight.length === 0) { // else who asks again and again without an ACK would take ever more room
+      this.#flight.push({ change, bytes: MESSAGE_OVERHEAD, sentMs: nowMs });
+      this.#flightBytes += MESSAGE_OVERHEAD;
+    }
     return { type: "catch-up", change, epoch };
   }
 

@@ -203,6 +203,16 @@ Deno.test("Outbox.ack() refuses a number that was never sent and takes an old on
   assertEquals([outbox.ack(1), outbox.ack(1), outbox.lagChanges], [true, true, 0]);
 });
 
+Deno.test("Outbox.catchUp() takes no more room for one who asks again and again, and acknowledges nothing", () => {
+  const mirror = mirrorOf(sa(1));
+  const outbox = new Outbox();
+  for (let i = 1; i <= 10_000; i++) assertEquals(outbox.catchUp(mirror, 1, 0, 5).change, i);
+  assertEquals([outbox.lagChanges, outbox.lagMs(7)], [10_001, 2]);
+  outbox.snapshot(mirror, 1);
+  assertEquals(names(outbox.next(mirror, 6, LOTS)), ["snapshot-begin", "put sa 1", "snapshot-end"]);
+  assertEquals([outbox.ack(10_003), outbox.lagChanges, outbox.lagMs(7)], [true, 0, 0]);
+});
+
 Deno.test("Outbox() numbers from where an earlier one stopped", () => {
   const mirror = mirrorOf(sa(1));
   const outbox = new Outbox(500);
