@@ -79,6 +79,12 @@ export class Inventory {
       .filter((item) => item !== undefined && item.key !== own)
       .toSorted((a, b) => a!.seq - b!.seq) as Item[]; // undefined has been filtered out
   }
+
+  /** Those among which the order counts, by name; undefined: there are none. */
+  rivalsOf(identity: RecordIdentity): string | undefined {
+    if (identity.kind === "policy") return "policies";
+    return this.siblings(identity).length > 0 ? saTriple(identity.id) : undefined;
+  }
 }
 
 function isMarked(identity: RecordIdentity): identity is RecordIdentity & { readonly kind: "sa" } {

@@ -3,7 +3,7 @@
  * is in charge, the master's or the slave's.
  */
 
-import type { Counters, KernelEvent } from "../ports.ts";
+import type { KernelEvent } from "../ports.ts";
 import { equalBytes } from "../record/address.ts";
 import type { Progress } from "../record/progress.ts";
 import { decodeRecord, encodeContent, encodePolicyAge } from "../record/encoding.ts";
@@ -14,30 +14,20 @@ import {
   type IpsecRecord,
   type RecordIdentity,
 } from "../record/record.ts";
-import { saKey, saTriple } from "../record/sa.ts";
+import { saKey } from "../record/sa.ts";
 import { describe } from "./describe.ts";
-import type { Effects } from "./effect.ts";
-import type { Follower } from "./follower.ts";
+import { type ComparisonParts, DumpComparison } from "./dump_comparison.ts";
 import type { GuardBook } from "./guard_book.ts";
-import { type Inventory, type Item, UNKNOWN_CONTENT } from "./inventory.ts";
-import { covers, type Master } from "./master.ts";
-import type { Membership } from "./membership.ts";
-import type { Mirror } from "./mirror.ts";
+import { UNKNOWN_CONTENT } from "./inventory.ts";
+import { covers } from "./master.ts";
 import { NumberEnd } from "./number_end.ts";
 import { isShared, type Ownership } from "./ownership.ts";
-import { STRANGER_MS, Strangers } from "./strangers.ts";
+import { STRANGER_MS } from "./strangers.ts";
 
 /** What an own kernel works on. */
-export interface OwnKernelParts {
+export interface OwnKernelParts extends ComparisonParts {
   readonly settings: { readonly ownership: Ownership };
-  readonly membership: Membership;
-  readonly mirror: Mirror;
-  readonly inventory: Inventory;
   readonly guard: GuardBook;
-  readonly master: Master;
-  readonly follower: Follower;
-  readonly effects: Effects;
-  readonly counters: Counters;
 }
 
 /** A dump that has been asked for. */
@@ -69,15 +59,19 @@ export class OwnKernel {
   #withheld: Set<string> | undefined;
 
   readonly numberEnd: NumberEnd;
-  readonly #strangers = new Strangers();
   /** What this node has changed since all events had been read: an event about it may be older than that. */
   readonly #stepped = new Set<string>();
   /** There was such an event, and it is not known what the kernel holds. */
   #crossed = false;
   /** Events of the time as master may still wait. */
   #isBehind = false;
+  readonly #comparison: DumpComparison;
 
   constructor(private readonly parts: OwnKernelParts) {
+    this.#comparison = new DumpComparison(parts, {
+      learn: (identity, record, nowMs) => this.#learn(identity, record, false, nowMs),
+      lose: (identity, nowMs) => this.#lose(identity, false, nowMs),
+    });
     this.numberEnd = new NumberEnd(parts.mirror, parts.guard, parts.effects);
   }
 
@@ -234,7 +228,9 @@ export class OwnKernel {
     this.#learn(identity, record, created, nowMs);
     if (this.#stepped.has(identity.key)) this.#doubt(identity.key);
     // which is the newest, this one or what this node has put, only the kernel knows
-    else if (this.#stepped.size > 0 && this.#rivalsOf(identity) !== undefined) this.#crossed = true;
+    else if (this.#stepped.size > 0 && this.parts.inventory.rivalsOf(identity) !== undefined) {
+      this.#crossed = true;
+    }
     if (isNew && this.#isMaster) this.parts.master.bore(identity.key);
   }
 
@@ -347,115 +343,18 @@ export class OwnKernel {
     for (const { key } of items) this.unguard(key);
   }
 
-  /**
-   * Brings inventory, and as master the mirror, to what a dump shows. Events since the dump began win, also those that
-   * come in between.
-   */
-  *#compare(
-    records: readonly IpsecRecord[],
-    { touched, inDoubt }: DumpWindow,
-    nowMs: number,
-  ): Generator<void, void> {
-    const { inventory } = this.parts;
-    const wasKnown = this.known || !inDoubt;
-    const keys = new Set<string>();
-    const differing: RecordIdentity[] = [];
-    for (const record of records) {
-      yield;
-      const identity = identityOf(record);
-      if (touched.has(identity.key)) continue;
-      keys.add(identity.key);
-      if (this.#learn(identity, record, false, nowMs)) differing.push(identity);
-    }
-    for (const { key, identity } of inventory.values()) {
-      yield;
-      if (keys.has(key) || touched.has(key)) continue;
-      differing.push(identity);
-      this.#lose(identity, false, nowMs);
-    }
-    differing.push(...yield* this.#missing(touched), ...yield* this.#strange(touched, nowMs));
-    const isInOrder = yield* this.#isInOrder(keys, touched);
-    for (const key of touched) keys.delete(key); // they are newer
-    if (inDoubt || !isInOrder) this.#order(keys);
+  *#compare(records: readonly IpsecRecord[], window: DumpWindow, nowMs: number): Generator<void, void> {
+    const wasKnown = this.known || !window.inDoubt;
+    const differing = yield* this.#comparison.run(records, window, nowMs);
+    if (this.#comparison.hasStrangers) this.#lookMs = Math.min(this.#lookMs, nowMs + STRANGER_MS);
     if (wasKnown) this.#report(differing);
   }
 
-  /** What a slave's kernel lacks although nothing has gone since: it expired, and what was asked about it was lost. */
-  *#missing(touched: ReadonlySet<string>): Generator<void, RecordIdentity[]> {
-    const missing: RecordIdentity[] = [];
-    if (this.#isMaster) return missing;
-    for (const { key, identity } of this.parts.mirror.values()) {
-      yield;
-      if (!touched.has(key) && this.parts.follower.putLacking(identity)) missing.push(identity);
-    }
-    return missing;
-  }
-
-  /** What somebody has made in a slave's kernel. Until it goes it is looked at soon. */
-  *#strange(touched: ReadonlySet<string>, nowMs: number): Generator<void, RecordIdentity[]> {
-    const { inventory, follower, effects } = this.parts;
-    const items: Item[] = [];
-    for (const item of inventory.values()) {
-      yield;
-      if (!this.#isMaster && !touched.has(item.key) && follower.isStranger(item)) items.push(item);
-    }
-    for (const identity of this.#strangers.found(items, nowMs)) {
-      this.#bump("records removed");
-      effects.log("state", `removing ${describe(identity)}: not the master's`, "not the master's");
-      follower.sweep(identity);
-    }
-    if (items.length > 0) this.#lookMs = Math.min(this.#lookMs, nowMs + STRANGER_MS);
-    return items.map(({ identity }) => identity);
-  }
-
-  /** Whether the policies, and the SAs that differ in their mark only, stand in the dump as they are thought to. */
-  *#isInOrder(keys: ReadonlySet<string>, touched: ReadonlySet<string>): Generator<void, boolean> {
-    const newest = new Map<string, number>();
-    for (const key of keys) {
-      yield;
-      const item = touched.has(key) ? undefined : this.parts.inventory.get(key);
-      const among = item === undefined ? undefined : this.#rivalsOf(item.identity);
-      if (item === undefined || among === undefined) continue;
-      if (item.seq < (newest.get(among) ?? 0)) return false;
-      newest.set(among, item.seq);
-    }
-    return true;
-  }
-
-  /** Those among which the order counts, by name; undefined: there are none. */
-  #rivalsOf(identity: RecordIdentity): string | undefined {
-    if (identity.kind === "policy") return "policies";
-    return this.parts.inventory.siblings(identity).length > 0 ? saTriple(identity.id) : undefined;
-  }
-
-  #order(keys: ReadonlySet<string>): void {
-    this.parts.inventory.reorder(keys);
-    if (this.#isMaster) this.#rankAgain();
-    else this.parts.follower.doubtOrder();
-  }
-
-  #report(found: readonly RecordIdentity[]): void {
-    this.differing = [...new Map(found.map((one) => [one.key, one])).values()]; // a stranger may be new, too
-    const { length } = this.differing;
-    if (length === 0) return;
+  #report(differing: readonly RecordIdentity[]): void {
+    this.differing = differing;
+    if (differing.length === 0) return;
     this.#bump("comparisons with a difference");
-    this.parts.effects.log("state", `the kernel differed from what was known in ${length} records`);
-  }
-
-  /**
-   * Policies, and SAs that differ in their mark only, stand in the kernel's order: those that were moved by an event
-   * that was lost, or came during the dump, are told again.
-   */
-  #rankAgain(): void {
-    const { inventory, mirror, master } = this.parts;
-    const greatest = new Map<string, number>();
-    for (const { key } of inventory.values()) {
-      const entry = mirror.get(key);
-      if (entry === undefined) continue;
-      const among = entry.identity.kind === "sa" ? saTriple(entry.identity.id) : "policies";
-      if (entry.rank < (greatest.get(among) ?? 0)) master.moved(key);
-      greatest.set(among, mirror.get(key)!.rank);
-    }
+    this.parts.effects.log("state", `the kernel differed from what was known in ${differing.length} records`);
   }
 
   #bump(what: string): void {
