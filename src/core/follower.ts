@@ -7,7 +7,7 @@ import { PeerError } from "../errors.ts";
 import { equalBytes } from "../record/address.ts";
 import { decodeIdentity, decodeRecord, decodeSaCounters, encodeIdentity } from "../record/encoding.ts";
 import type { Takeover } from "../ports.ts";
-import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import { identityOf, type RecordIdentity } from "../record/record.ts";
 import type { Sa } from "../record/sa.ts";
 import type { Change, CountersMessage, Delete, Flush, Put, SnapshotEnd } from "../wire/native/message.ts";
 import { MAX_WANTED } from "../wire/native/catalog.ts";
@@ -22,14 +22,14 @@ import type { Place } from "./lease.ts";
 import { Leases } from "./leases.ts";
 import { covers } from "./master.ts";
 import { entryOf, type Mirror, type MirrorEntry, recordOf } from "./mirror.ts";
-import { decodePolicy, OrderWatch } from "./order_watch.ts";
+import { OrderWatch } from "./order_watch.ts";
 import { isShared, type Ownership } from "./ownership.ts";
-import { planDelete, planPut, putStep, type Step, type Wanted } from "./plan.ts";
+import type { Step } from "./plan.ts";
 import { PutBacks } from "./put_backs.ts";
 import type { ApplyQueue, Waiting } from "./queue.ts";
 import { Refusals } from "./refusals.ts";
 import { SaLimits } from "./sa_limits.ts";
-import { slaveRecord } from "./slave_record.ts";
+import { SlaveSteps } from "./slave_steps.ts";
 
 /** Refusals told in one turn: there may be as many as records, and a socket takes only so much. */
 const MOST_REFUSALS = 64;
@@ -95,10 +95,6 @@ export class Follower {
   readonly received = new Map<string, number>();
   /** When the last complete snapshot of a peer had come. */
   readonly snapshotMs = new Map<string, number>();
-  /** Local policies that a shared one has replaced, to be put back when that goes. */
-  readonly #displaced = new Map<string, IpsecRecord>();
-  /** Records as they came, until their turn: most wait for milliseconds, and need not be decoded twice. */
-  readonly #fresh = new Map<string, IpsecRecord>();
   readonly #refusals = new Refusals();
   /** What to say when the kernel has taken the last change of a snapshot. */
   #complete: { readonly change: number; readonly text: string } | undefined;
@@ -108,6 +104,7 @@ export class Follower {
   readonly #heldBack: HeldBack;
   readonly leases: Leases;
   readonly limits: SaLimits;
+  readonly #steps: SlaveSteps;
 
   constructor(
     readonly settings: FollowerSettings,
@@ -121,6 +118,7 @@ export class Follower {
     this.#order = new OrderWatch(mirror, inventory);
     this.leases = new Leases(mirror, settings);
     this.limits = new SaLimits(mirror, inventory, effects, settings.canLimit);
+    this.#steps = new SlaveSteps({ mirror, inventory, leases: this.leases, limits: this.limits });
   }
 
   get master(): string | undefined {
@@ -141,7 +139,7 @@ export class Follower {
     this.#order.reset();
     this.#unequal = false;
     this.#complete = undefined;
-    this.#fresh.clear();
+    this.#steps.clear();
     this.#refusals.clear();
     this.#heldBack.clear();
     this.synced = false;
@@ -199,7 +197,7 @@ export class Follower {
     if (peer !== this.#master || !this.#began) return;
     const { key } = decodeIdentity("sa", identity);
     const progress = decodeSaCounters(volatile);
-    this.#fresh.delete(key); // it has older ones
+    this.#steps.outdated(key); // it has older ones
     const inKernel = this.inventory.get(key)?.shared === true && !this.queue.has(key);
     this.leases.report(key, progress, inKernel, nowMs);
   }
@@ -214,25 +212,9 @@ export class Follower {
 
   /** The kernel steps for one waiting identity; an empty list when it holds what it should. */
   plan(waiting: Waiting, nowMs: number): Step[] {
-    const { key } = waiting;
-    const wanted = this.#wanted(key, nowMs);
-    this.#fresh.delete(key);
-    const actual = this.inventory.get(key);
-    if (wanted === undefined) return this.#planGone(waiting, nowMs);
-    if (actual !== undefined && !actual.shared) {
-      if (actual.identity.kind === "sa") {
-        this.refuse(key, "a local SA has this identity");
-        return [];
-      }
-      this.#displaced.set(key, { kind: "policy", policy: decodePolicy(actual.content) });
-    }
-    const steps = planPut(wanted, this.inventory, (sibling) => this.#wanted(sibling, nowMs), waiting.force);
-    if (steps.length > 0) {
-      if (waiting.force || actual === undefined || !this.limits.canMend(actual, wanted.record)) return steps;
-      this.limits.add(actual); // putting it would move its counters back, if this node has been master
-    }
-    this.leases.standing(key, nowMs);
-    return [];
+    const steps = this.#steps.plan(waiting, nowMs);
+    if (steps === undefined) this.refuse(waiting.key, "a local SA has this identity");
+    return steps ?? [];
   }
 
   /** A step of `plan` has been done. A policy that is put becomes the newest, whatever its rank. */
@@ -241,7 +223,7 @@ export class Follower {
     if (rank !== undefined) this.#order.put(step.key, rank);
     if (step.content === undefined) this.inventory.delete(step.key);
     else this.inventory.set(step.identity, step.content, step.shared, true);
-    if (!step.shared) this.#displaced.delete(step.key);
+    if (!step.shared) this.#steps.undisplace(step.key);
   }
 
   /** The kernel would not put a record; whether it still holds what stood there before it does not say. */
@@ -354,7 +336,7 @@ export class Follower {
 
   /** A policy's own daemon has deleted or replaced it: what a shared one displaced is not to be put back. */
   undisplace(key: string): void {
-    this.#displaced.delete(key);
+    this.#steps.undisplace(key);
   }
 
   /** This node becomes master: the kernel's counters have to be beyond all that the old one may have used. */
@@ -371,7 +353,7 @@ export class Follower {
     this.#began = false;
     this.#unnamed = undefined;
     this.#counted = undefined;
-    this.#fresh.clear();
+    this.#steps.clear();
     this.#refusals.clear();
     this.#heldBack.clear();
     this.synced = false;
@@ -392,7 +374,7 @@ export class Follower {
     } else {
       this.guard.set(entry.key, record);
       if (this.#heldBack.take(entry.key, record)) return this.#keepOut(entry, NO_TAKEOVER, put.change);
-      this.#fresh.set(entry.key, record);
+      this.#steps.came(entry.key, record);
       // made anew on the master: made anew here; a snapshot leaves alone what is alike and checks the order at its END
       const renewed = this.#unnamed === undefined && before?.rank !== put.rank;
       this.queue.add(entry.identity, { force: renewed, change: put.change });
@@ -491,7 +473,7 @@ export class Follower {
 
   #forget(key: string): void {
     this.mirror.delete(key);
-    this.#fresh.delete(key);
+    this.#steps.outdated(key);
     this.#refusals.delete(key);
     this.#heldBack.delete(key);
     this.leases.forget(key);
@@ -501,26 +483,6 @@ export class Follower {
   #remove(identity: RecordIdentity, change: number): void {
     this.#forget(identity.key);
     this.queue.add(identity, { remove: true, change });
-  }
-
-  /** What the own kernel should hold under this key. */
-  #wanted(key: string, nowMs: number): Wanted | undefined {
-    const entry = this.mirror.get(key);
-    if (entry === undefined || entry.refused !== undefined) return undefined;
-    const record = this.#fresh.get(key) ?? recordOf(entry, nowMs);
-    const ours = slaveRecord(record);
-    const content = ours === record ? entry.content : undefined;
-    return { identity: entry.identity, record: this.leases.leased(key, ours), rank: entry.rank, content };
-  }
-
-  #planGone({ key, remove }: Waiting, nowMs: number): Step[] {
-    const displaced = this.#displaced.get(key);
-    const actual = this.inventory.get(key);
-    if (displaced !== undefined && actual?.shared !== false) {
-      return [putStep({ identity: identityOf(displaced), record: displaced }, false)];
-    }
-    if (!remove || actual?.shared !== true) return [];
-    return planDelete(actual, this.inventory, (sibling) => this.#wanted(sibling, nowMs));
   }
 
   #ask(identity: RecordIdentity, nowMs: number): void {
