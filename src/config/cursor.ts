@@ -3,7 +3,7 @@
 import type { Token } from "./lexer.ts";
 
 /** The original's keywords that begin a statement: none of them can be a name, an address or a value. */
-export const STATEMENT_WORDS: readonly string[] = [
+const STATEMENT_WORDS: readonly string[] = [
   "control",
   "flushmode",
   "group",

@@ -10,7 +10,7 @@ import type { Progress } from "../record/progress.ts";
 import { SA_FLAG } from "../record/sa.ts";
 
 /** Masters report an SA that is in use at least this often. */
-export const REPORT_MS = 1000;
+const REPORT_MS = 1000;
 
 /** A lease is good while what is known of the master is younger than this. */
 export const GOOD_MS = 2 * REPORT_MS;

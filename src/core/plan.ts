@@ -32,7 +32,7 @@ export function putStep({ identity, record, content }: Omit<Wanted, "rank">, sha
 }
 
 /** The step that deletes what has this identity. */
-export function deleteStep({ key, identity, shared }: Pick<Item, "key" | "identity" | "shared">): Step {
+function deleteStep({ key, identity, shared }: Pick<Item, "key" | "identity" | "shared">): Step {
   const change: KernelChange = identity.kind === "sa"
     ? { kind: "delete-sa", id: identity.id }
     : { kind: "delete-policy", id: identity.id };

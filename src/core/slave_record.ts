@@ -5,7 +5,7 @@ import type { IpsecRecord } from "../record/record.ts";
 import type { Limits } from "../record/sa.ts";
 
 /** How much longer than on the master an SA lives on a slave whose master fell silent. */
-export const SLAVE_GRACE_SECONDS = 60n;
+const SLAVE_GRACE_SECONDS = 60n;
 
 /** Seconds since a record was made and first used. */
 interface Ages {

@@ -51,10 +51,6 @@ export class RuleGuard implements Guard {
     this.#standing = new Map();
   }
 
-  close(): void {
-    this.#channel.close();
-  }
-
   #list(family: 4 | 6): GuardRule[] {
     const rules = this.#channel.dump({ type: RTM_GETRULE, flags: NLM_F_DUMP, body: encodeRuleDump(family) });
     if (rules === EAFNOSUPPORT) return []; // no IPv6 here

@@ -34,7 +34,7 @@ export type HelperAnswer =
   | { readonly answer: "left" };
 
 /** The kernel's two tables, as sysctl(3) gives them; and the number (u32) and if_data of the carp(4) interface. */
-export const SIGHTS = ["sadb", "spd", "link"] as const;
+const SIGHTS = ["sadb", "spd", "link"] as const;
 export type Sight = typeof SIGHTS[number];
 
 export type HelperLogLevel = "error" | "notice" | "state" | "detail" | "trace";

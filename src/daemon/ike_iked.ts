@@ -4,7 +4,7 @@ import { IkeError } from "../errors.ts";
 import { encodeImsg, IMSG_CTL_ACTIVE, IMSG_CTL_PASSIVE } from "../link/imsg.ts";
 import type { ByteStream, IkeControl, IkeOrder, Interest, LocalDoors } from "../ports.ts";
 
-export const IKED_SOCKET = "/var/run/iked.sock";
+const IKED_SOCKET = "/var/run/iked.sock";
 
 export class IkedControl implements IkeControl {
   readonly name = "iked";

@@ -2,7 +2,7 @@
 
 import type { IkeControl, IkeOrder, LocalDoors } from "../ports.ts";
 
-export const ISAKMPD_FIFO = "/var/run/isakmpd.fifo";
+const ISAKMPD_FIFO = "/var/run/isakmpd.fifo";
 
 export class IsakmpdControl implements IkeControl {
   readonly name = "isakmpd";

@@ -19,7 +19,7 @@ import { verdictOf } from "./xfrm_verdict.ts";
  * The kernel tells of an SA's counters after so many packets: a quarter of the smallest lease. Of fewer it tells when
  * a second has gone by (the default of net.core.xfrm_aevent_etime).
  */
-export const REPORT_PACKETS = 2 ** 18;
+const REPORT_PACKETS = 2 ** 18;
 
 /**
  * Moves counters on, never back. What the kernel has is read first. An SA that was never used here, and was elsewhere, is

@@ -16,13 +16,13 @@ export const IF_DATA_BYTES = 512;
 const IFNAMSIZ = 16;
 
 /** `struct ifreq`, 32 bytes; the pointer is filled in where the structure is handed over. */
-export const ifreq = new Layout("ifreq", 32, { name: bytes(IFNAMSIZ), data: pad(16) });
+const ifreq = new Layout("ifreq", 32, { name: bytes(IFNAMSIZ), data: pad(16) });
 
 /** Where `ifreq` has its pointer. */
 export const IFREQ_DATA_OFFSET = 16;
 
 /** `struct ifgroupreq`, 40 bytes; `demotion` is what is added to the counter. */
-export const ifgroupreq = new Layout("ifgroupreq", 40, {
+const ifgroupreq = new Layout("ifgroupreq", 40, {
   name: bytes(IFNAMSIZ),
   len: u32,
   reserved: pad(4),

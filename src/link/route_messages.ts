@@ -13,7 +13,7 @@ export const RTM_DESYNC = 0x10;
 const RTM_VERSION = 5;
 
 /** What all messages begin with, 8 bytes; `msglen` counts the whole message. In `if_msghdr` and `if_announcemsghdr`. */
-export const rtMsghdr = new Layout("rt_msghdr", 8, {
+const rtMsghdr = new Layout("rt_msghdr", 8, {
   msglen: u16,
   version: u8,
   type: u8,
@@ -22,7 +22,7 @@ export const rtMsghdr = new Layout("rt_msghdr", 8, {
 });
 
 /** What `struct if_announcemsghdr` (26 bytes) has after that. `what`: 0 arrival, 1 departure. */
-export const ifAnnounce = new Layout("if_announcemsghdr", 18, { what: u16, name: bytes(16) });
+const ifAnnounce = new Layout("if_announcemsghdr", 18, { what: u16, name: bytes(16) });
 
 /** Which interface has changed; how, is to be asked for. */
 export type RouteMessage =

@@ -6,7 +6,6 @@ import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
 import { type Address, addressBits, familyOf } from "../record/address.ts";
 
-export const RTM_NEWROUTE = 24;
 export const RTM_GETROUTE = 26;
 
 const RTA_DST = 1;

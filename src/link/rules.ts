@@ -30,13 +30,13 @@ const AF_INET6 = 10;
  * Whose rule it is (`ip rule` shows `proto 83`), so that what a dead daemon has left is found. No routing daemon
  * of iproute2's rt_protos has this number.
  */
-export const RTPROT_SASYNCD = 83;
+const RTPROT_SASYNCD = 83;
 
 /** Comes after the rule for local addresses (0) and before any that administrators make (from 32765 down). */
 const PRIORITY = 1;
 
 /** `struct fib_rule_hdr`, 12 bytes. */
-export const fibRuleHdr = new Layout("fib_rule_hdr", 12, {
+const fibRuleHdr = new Layout("fib_rule_hdr", 12, {
   family: u8,
   dstLen: u8,
   srcLen: u8,

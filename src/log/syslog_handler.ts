@@ -25,7 +25,6 @@ const MAX_BYTES = 8192;
 
 /** Sends each message as one datagram. */
 export class SyslogHandler extends BaseHandler {
-  #drops = 0;
   #untold = 0;
 
   /** `send` never waits; it returns false when the datagram was not taken. */
@@ -33,14 +32,8 @@ export class SyslogHandler extends BaseHandler {
     super("NOTSET", { formatter: (record) => formatSyslog(record, pid) });
   }
 
-  /** How many messages were not taken, since the start. */
-  get drops(): number {
-    return this.#drops;
-  }
-
   override log(msg: string): void {
     if (!this.send(encode(msg))) {
-      this.#drops++;
       this.#untold++;
     } else if (this.#untold > 0) {
       this.#tellDrops();

@@ -55,9 +55,6 @@ function makeLogger(handler: BaseHandler, verbosity: number): ReturnType<typeof 
   return getLogger();
 }
 
-/** A log that says nothing. */
-export const SILENT_LOG: Log = { error() {}, notice() {}, state() {}, detail() {}, trace() {} };
-
 function textOf(message: LogMessage): string {
   return typeof message === "function" ? message() : message;
 }

@@ -25,7 +25,7 @@ export const FREEBSD_EXT = {
 export const FREEBSD_EXT_MAX = 31;
 
 /** Types of SAs that are synchronised; TCP signatures (11) are not. */
-export const FREEBSD_SATYPE = { SADB_SATYPE_AH: 2, SADB_SATYPE_ESP: 3, SADB_X_SATYPE_IPCOMP: 9 } as const;
+const FREEBSD_SATYPE = { SADB_SATYPE_AH: 2, SADB_SATYPE_ESP: 3, SADB_X_SATYPE_IPCOMP: 9 } as const;
 
 /** Each with its protocol. */
 export const SATYPES = [
@@ -35,7 +35,7 @@ export const SATYPES = [
 ] as const;
 
 /** Bits of `sadb_sa.flags` that the record has a flag for; the others change how packets look. */
-export const FREEBSD_SA_FLAG = { SADB_X_EXT_CYCSEQ: 0x40, SADB_X_SAFLAGS_ESN: 0x400 } as const;
+const FREEBSD_SA_FLAG = { SADB_X_EXT_CYCSEQ: 0x40, SADB_X_SAFLAGS_ESN: 0x400 } as const;
 
 /** Each with the record's. */
 export const SA_FLAGS = [

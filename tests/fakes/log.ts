@@ -2,6 +2,9 @@
 
 import type { Log, LogMessage } from "../../src/log/verbosity.ts";
 
+/** A log that says nothing. */
+export const SILENT_LOG: Log = { error() {}, notice() {}, state() {}, detail() {}, trace() {} };
+
 export class FakeLog implements Log {
   /** `error: text` and so on. */
   readonly lines: string[] = [];

@@ -9,7 +9,7 @@ import { makeGateway } from "../../../src/daemon/daemon.ts";
 import { MemoryKernel } from "../../../src/daemon/memory_kernel.ts";
 import { resolveConfig } from "../../../src/daemon/resolve_config.ts";
 import type { Gateway } from "../../../src/daemon/gateway.ts";
-import { SILENT_LOG } from "../../../src/log/verbosity.ts";
+import { SILENT_LOG } from "../../fakes/log.ts";
 import { formatAddress } from "../../../src/record/address.ts";
 import { algorithmName, ENCR } from "../../../src/record/algorithms.ts";
 import { LockedTracker } from "../../../src/daemon/locked_tracker.ts";

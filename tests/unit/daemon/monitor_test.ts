@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Monitor } from "../../../src/daemon/monitor.ts";
-import { SILENT_LOG } from "../../../src/log/verbosity.ts";
 import { type MonitorEvent, printEvent } from "../../../src/status/event.ts";
+import { SILENT_LOG } from "../../fakes/log.ts";
 import { FakeDaemon } from "../../fakes/gateways.ts";
 import { FakeLocalListener, type FakeLocalStream } from "../../fakes/local_streams.ts";
 import { sampleSa } from "../../fakes/records.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { StderrHandler } from "../../../src/log/stderr_handler.ts";
-import { type Log, openLog, SILENT_LOG } from "../../../src/log/verbosity.ts";
+import { openLog } from "../../../src/log/verbosity.ts";
 
 const METHODS = ["error", "notice", "state", "detail", "trace"] as const;
 
@@ -38,13 +38,4 @@ Deno.test("openLog() says more and less when it is adjusted", () => {
   const shown = (verbosity: number, appear: number) =>
     METHODS.slice(0, appear).map((method) => `${method} ${verbosity}`);
   assertEquals(lines, [...shown(0, 2), ...shown(3, 5), ...shown(1, 3)]);
-});
-
-Deno.test("SILENT_LOG makes no message", () => {
-  const log: Log = SILENT_LOG;
-  for (const method of METHODS) {
-    log[method](() => {
-      throw new Error("made");
-    });
-  }
 });
