@@ -30,6 +30,8 @@ const SYMBOLS = {
   rename: { parameters: ["buffer", "buffer"], result: "i32" },
   // int unlink(const char *path);
   unlink: { parameters: ["buffer"], result: "i32" },
+  // int flock(int fd, int operation);
+  flock: { parameters: ["i32", "i32"], result: "i32" },
   // mode_t umask(mode_t mask);
   umask: { parameters: ["u32"], result: "u32" },
   // int close(int fd);

@@ -18,7 +18,8 @@ export interface FileDemoterOptions extends DemoteFile {
 const DEMOTED = "0\n";
 
 export class FileDemoter implements Demoter {
-  #isMaster = false;
+  /** undefined: nothing has been written, and the file may be that of a daemon that runs. */
+  #isMaster: boolean | undefined;
 
   constructor(private readonly options: FileDemoterOptions) {}
 
@@ -29,7 +30,7 @@ export class FileDemoter implements Demoter {
 
   /** A master keeps the address and the SAs that its kernel has; what a slave has is out of date soon. */
   leave(): void {
-    if (!this.#isMaster) this.#write(DEMOTED);
+    if (this.#isMaster === false) this.#write(DEMOTED);
   }
 
   /** keepalived reads the file whenever it is replaced, and may itself write into it when it starts (`init_file`). */

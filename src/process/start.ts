@@ -14,6 +14,7 @@ import { openSocketPair } from "../../ffi/fd.ts";
 import { effectiveUserId } from "../../ffi/identity.ts";
 import { type Libc, openLibc } from "../../ffi/libc.ts";
 import { FfiLocalListener } from "../../ffi/local_listener.ts";
+import { lockFile } from "../../ffi/lock_file.ts";
 import { dropPrivileges } from "../../ffi/privileges.ts";
 import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../../ffi/process.ts";
 import { accountOf } from "./account.ts";
@@ -66,7 +67,10 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
   const account = accountOf(libc, config);
   keepDescriptors(libc);
   const ready = background === undefined ? undefined : adoptFd(libc, background);
-  const controlSocket = FfiLocalListener.open(libc, controlPath(libc, config));
+  const path = controlPath(libc, config);
+  // before anything that a daemon that runs would lose; the helper has it not, so it goes with the network process
+  const lock = lockFile(libc, `${path}.lock`);
+  const controlSocket = FfiLocalListener.open(libc, path);
   const [own, helpers] = openSocketPair(libc);
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const args = argumentsOf(libc, run);
@@ -75,7 +79,7 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
   const rest = [...fds.map(String), `${owner}`, ...args];
   if (libc.system !== "linux") return await runNetwork(rest);
   dropPrivileges(libc, account, capabilitiesOf(config));
-  return executeSelf(libc, [NETWORK, ...rest], fds.filter((fd) => fd >= 0));
+  return executeSelf(libc, [NETWORK, ...rest], [...fds, lock.number].filter((fd) => fd >= 0));
 }
 
 /** What the network process needs of root's rights. */

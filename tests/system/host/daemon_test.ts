@@ -184,9 +184,13 @@ test("sasyncd on a port that is taken exits 1 and says which", async (place) => 
   const first = new Daemon(file);
   await first.waitFor(/started/);
   Deno.writeTextFileSync(file, Deno.readTextFileSync(file).replace("master.control", "other.control"));
+  const demote = `${place.folder}/demote`;
+  Deno.writeTextFileSync(file, `\ndemote file ${demote}\n`, { append: true });
+  Deno.writeTextFileSync(demote, "100\n");
   for (const args of [["-d"], []]) {
     const { code, stderr } = await execute(EXECUTABLE, ...args, "-c", file);
     assertEquals(code, 1);
+    assertEquals(Deno.readTextFileSync(demote), "100\n", "it is that of the daemon that runs");
     assertMatch(stderr, new RegExp(`listen on 127\\.0\\.0\\.1.*${place.port}.*EADDRINUSE`));
   }
   assertEquals((await first.end("SIGTERM")).code, 0);
@@ -207,9 +211,15 @@ test("sasyncd listens for its own user on the control socket, and takes it away 
 
   const text = Deno.readTextFileSync(file).replace("127.0.0.1", "127.0.0.3");
   Deno.writeTextFileSync(file, text);
-  const second = await execute(EXECUTABLE, "-d", "-c", file);
-  assertEquals(second.code, 1);
-  assertMatch(second.stderr, /make the socket ".*master.control", which another daemon has: EADDRINUSE/);
+  const refused = new RegExp(
+    `a second daemon, as process ${daemon.pid} has locked ".*master.control.lock": EAGAIN`,
+  );
+  for (const isThere of [true, false]) {
+    if (!isThere) Deno.removeSync(path);
+    const second = await execute(EXECUTABLE, "-d", "-c", file);
+    assertEquals(second.code, 1);
+    assertMatch(second.stderr, refused);
+  }
 
   await daemon.end("SIGKILL");
   const third = new Daemon(file);
