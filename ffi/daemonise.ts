@@ -78,12 +78,17 @@ function startChild(libc: Libc, command: DetachedCommand, write: OwnedFd): Deno.
 }
 
 /**
- * Starts the helper: this program as another process with a session of its own, which gets `fd` and nothing else. Its
- * end is seen there alone. @throws what Deno.Command throws.
+ * Starts the helper: this program as another process with a session of its own, which gets `fd` and nothing else but,
+ * perhaps, standard error. Its end is seen there alone. @throws what Deno.Command throws.
  */
-export function spawnHelper(libc: Libc, fd: OwnedFd, args: (fd: Fd) => string[]): void {
+export function spawnHelper(
+  libc: Libc,
+  fd: OwnedFd,
+  args: (fd: Fd) => string[],
+  stderr: "inherit" | "null",
+): void {
   setInheritable(libc, fd.use(), true);
-  const streams = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  const streams = { stdin: "null", stdout: "null", stderr } as const;
   new Deno.Command(Deno.execPath(), { args: args(fd.number), detached: true, cwd: "/", ...streams }).spawn();
   fd.close();
 }

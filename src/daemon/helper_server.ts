@@ -146,11 +146,12 @@ export async function giveBack(duties: readonly LastDuty[], log: Log): Promise<v
   }
 }
 
-/** A log whose messages the network process puts into its own. */
-export function logOver(lines: LineStream): Log {
+/** A log whose messages the network process puts into its own; `alone` has those that it is not there for. */
+export function logOver(lines: LineStream, alone: Log): Log {
   const say = (level: HelperLogLevel) => (message: LogMessage) => {
     const text = typeof message === "function" ? message() : message;
     lines.send({ answer: "log", level, text } satisfies HelperAnswer);
+    if (lines.isClosed) alone[level](text); // it may have been seen just now
   };
   return {
     error: say("error"),

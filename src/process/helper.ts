@@ -32,28 +32,31 @@ import { forbidCoreDumps, forbidTracing } from "../../ffi/process.ts";
 import { FfiStream } from "../../ffi/stream.ts";
 import { readToTell } from "./config.ts";
 import { controlPath } from "./control.ts";
+import { openProcessLog } from "./log.ts";
 import { look } from "./look.ts";
 import { faultOf, isExpected } from "./errors.ts";
+import { parseRun } from "./run.ts";
 
-/** First argument of the helper. The descriptor, the owner of the guard's rules and the configuration's path follow. */
+/** First argument of the helper. The descriptor, the owner of the guard's rules and the operator's arguments follow. */
 export const HELPER = "--helper";
 
 /** How long the helper tries to give back what was taken from the IKE daemon. */
 const LEAVE_IKE_MS = 2000;
 
 /** @returns the exit status */
-export async function runHelper([fd, owner, file = ""]: readonly string[]): Promise<number> {
+export async function runHelper([fd, owner, ...args]: readonly string[]): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) Deno.addSignalListener(signal, () => {});
+  const run = parseRun(args);
   const libc = openLibc();
   forbidCoreDumps(libc);
   forbidTracing(libc);
   const stream = new FfiStream(libc, adoptFd(libc, Number(fd)));
   const lines = new LineStream(stream, MOST_COMMAND_BYTES, MOST_WAITING_ANSWERS);
-  const log = logOver(lines);
+  const log = logOver(lines, openProcessLog(libc, run));
   try {
-    const { config, reading } = await readToTell(libc, file);
+    const { config, reading } = await readToTell(libc, run.file);
     lines.send({ answer: "configuration", reading } satisfies HelperAnswer);
-    if (config !== undefined) await serve(libc, config, { file, owner: Number(owner), lines, log });
+    if (config !== undefined) await serve(libc, config, { file: run.file, owner: Number(owner), lines, log });
     return 0;
   } catch (error) {
     log.error(`the helper ends: ${isExpected(error) ? error.message : faultOf(error)}`);
@@ -90,6 +93,9 @@ async function serve(libc: Libc, config: Config, { file, owner, lines, log }: Me
   try {
     isOrderly = await server.run();
   } finally {
+    if (!isOrderly) {
+      log.notice("the network process is gone without a word: the helper gives back what was taken");
+    }
     await giveBack([
       // first: later it may be that of the next daemon
       {

@@ -1,6 +1,5 @@
 /** The process that does the daemon's work: from the configuration to real ports, and on until it is told to end. */
 
-import { parseArguments } from "../config/arguments.ts";
 import { makeGateway } from "../daemon/daemon.ts";
 import type { Gateway } from "../daemon/gateway.ts";
 import { HelperClient, type ReadConfig } from "../daemon/helper_client.ts";
@@ -9,10 +8,6 @@ import { LineStream } from "../daemon/line_stream.ts";
 import { Listeners } from "../daemon/listeners.ts";
 import type { Configuration } from "../daemon/reload.ts";
 import { resolveConfig, ResolveError } from "../daemon/resolve_config.ts";
-import { JournalHandler } from "../log/journal_handler.ts";
-import { StderrHandler } from "../log/stderr_handler.ts";
-import { SyslogHandler } from "../log/syslog_handler.ts";
-import { openLog } from "../log/verbosity.ts";
 import type { Fd } from "../ports.ts";
 import { SystemClock, SystemRandom } from "../../ffi/clock.ts";
 import { confine } from "../../ffi/confine.ts";
@@ -23,14 +18,15 @@ import { FfiLocalListener } from "../../ffi/local_listener.ts";
 import { FfiPoller, waitReadable } from "../../ffi/poll.ts";
 import { forbidCoreDumps, forbidTracing, releaseTerminal } from "../../ffi/process.ts";
 import { FfiStream } from "../../ffi/stream.ts";
-import { SyslogSocket } from "../../ffi/syslog.ts";
 import { FfiTransport } from "../../ffi/tcp.ts";
 import { accountOf } from "./account.ts";
 import { faultOf, isExpected } from "./errors.ts";
 import { canDemote } from "./helper.ts";
 import { openGuard, openKernel } from "./kernel.ts";
+import { openProcessLog } from "./log.ts";
 import { openPremises } from "./premises.ts";
-import { isJournalStderr, openSupervisor } from "./systemd.ts";
+import { parseRun, type Run } from "./run.ts";
+import { openSupervisor } from "./systemd.ts";
 import { openTracker } from "./tracker.ts";
 
 /** On OpenBSD: connections, names and addresses of interfaces, and a compiler at run time. */
@@ -52,37 +48,28 @@ interface Inherited {
   readonly ready: Fd | undefined;
   /** Of the guard's rules. */
   readonly owner: number;
-  /** In the foreground, logging to stderr. */
-  readonly debug: boolean;
-  readonly verbosity: number;
+  readonly run: Run;
 }
 
 function parseInherited([helper, control, ready, owner, ...args]: readonly string[]): Inherited {
-  const run = parseArguments(args);
-  if (run.kind !== "run") throw new RangeError(`Cannot run with the arguments ${args.join(" ")}`);
+  const run = parseRun(args);
   return {
     helper: Number(helper),
     control: Number(control),
     ready: Number(ready) < 0 ? undefined : Number(ready),
     owner: Number(owner),
-    debug: run.debug,
-    verbosity: run.verbosity,
+    run,
   };
 }
 
 /** Runs until it is told to end. @returns the exit status. */
 export async function runNetwork(args: readonly string[]): Promise<number> {
   const inherited = parseInherited(args);
-  const { debug, verbosity } = inherited;
   const libc = openLibc();
   forbidCoreDumps(libc);
   forbidTracing(libc);
   const ready = inherited.ready === undefined ? undefined : adoptFd(libc, inherited.ready);
-  const syslog = new SyslogSocket(libc);
-  const handler = debug
-    ? isJournalStderr() ? new JournalHandler(writeStderr) : new StderrHandler(writeStderr)
-    : new SyslogHandler(Deno.pid, (bytes) => syslog.send(bytes));
-  const log = openLog(handler, verbosity);
+  const log = openProcessLog(libc, inherited.run);
   const clock = new SystemClock(libc);
   const poller = new FfiPoller(libc);
   let gateway: Gateway | undefined;
@@ -138,7 +125,7 @@ export async function runNetwork(args: readonly string[]): Promise<number> {
     metrics,
     supervisor: openSupervisor(libc),
     premises: openPremises(libc, kernel, () => helper.checkFiles()),
-    adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : verbosity),
+    adjustLog: (loudness) => log.adjust(loudness === "verbose" ? VERBOSE : inherited.run.verbosity),
     os: Deno.build.os,
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -168,12 +155,4 @@ function resolve(libc: Libc, { config, host }: ReadConfig): Configuration {
   const interfaceAddresses = (wanted: string) =>
     addresses.filter(({ name }) => name === wanted).map(({ address }) => address);
   return { config, resolved: resolveConfig(config, { host, interfaceAddresses }) };
-}
-
-function writeStderr(line: string): void {
-  try {
-    Deno.stderr.writeSync(new TextEncoder().encode(line));
-  } catch {
-    // nobody reads the log any more (EPIPE): no reason to end, and nowhere to say so
-  }
 }

@@ -16,20 +16,19 @@ import { type Libc, openLibc } from "../../ffi/libc.ts";
 import { FfiLocalListener } from "../../ffi/local_listener.ts";
 import { lockFile } from "../../ffi/lock_file.ts";
 import { dropPrivileges } from "../../ffi/privileges.ts";
-import { forbidCoreDumps, keepDescriptors, workingDirectory } from "../../ffi/process.ts";
+import { forbidCoreDumps, keepDescriptors } from "../../ffi/process.ts";
 import { accountOf } from "./account.ts";
 import { readConfig } from "./config.ts";
 import { control, controlPath } from "./control.ts";
 import { HELPER } from "./helper.ts";
 import { NETWORK, runNetwork } from "./network.ts";
+import { argumentsOf, type Run } from "./run.ts";
 
 /** First argument of the second process, before the operator's own; the number of the readiness pipe follows. */
 export const BACKGROUND = "--background";
 
 /** Only root may listen on a port below this one. */
 const FIRST_FREE_PORT = 1024;
-
-type Run = Extract<ReturnType<typeof parseArguments>, { kind: "run" }>;
 
 /** `background`: the readiness pipe of the first process, in the second one. @returns the exit status. */
 export async function start(args: string[], background: number | undefined): Promise<number> {
@@ -55,13 +54,6 @@ async function goToBackground(libc: Libc, run: Run): Promise<number> {
   return outcome.ready ? 0 : outcome.code || 1;
 }
 
-/** The operator's arguments again, for a process that has another directory. */
-function argumentsOf(libc: Libc, { debug, verbosity, file }: Run): string[] {
-  const absolute = file.startsWith("/") ? file : `${workingDirectory(libc)}/${file}`;
-  const verbose = new Array<string>(verbosity).fill("-v");
-  return [...debug ? ["-d"] : [], ...verbose, "-c", absolute];
-}
-
 /** Starts the helper and becomes the network process. */
 async function divide(libc: Libc, config: Config, run: Run, background: number | undefined): Promise<number> {
   const account = accountOf(libc, config);
@@ -74,7 +66,7 @@ async function divide(libc: Libc, config: Config, run: Run, background: number |
   const [own, helpers] = openSocketPair(libc);
   const owner = 1 + Math.floor(Math.random() * 0xffff_fffe);
   const args = argumentsOf(libc, run);
-  spawnHelper(libc, helpers, (fd) => [HELPER, `${fd}`, `${owner}`, args.at(-1) ?? ""]);
+  spawnHelper(libc, helpers, (fd) => [HELPER, `${fd}`, `${owner}`, ...args], run.debug ? "inherit" : "null");
   const fds = [own.number, controlSocket.fd, ready?.number ?? -1];
   const rest = [...fds.map(String), `${owner}`, ...args];
   if (libc.system !== "linux") return await runNetwork(rest);

@@ -227,6 +227,19 @@ test("the helper demotes and ends when the network process is killed", async (fo
   assertEquals(Deno.readTextFileSync(demote), "0\n");
 });
 
+test("the helper logs for itself when the network process has been killed", async (folder) => {
+  Deno.mkdirSync(`${folder}/gone`);
+  const demote = `${folder}/gone/demote`;
+  const daemon = new Daemon(configure(folder, nextPort++, "user nobody", `demote file ${demote}`));
+  await eventually("demote file", () => existsWith(demote, /./));
+  const helper = await helperOf(daemon);
+  Deno.removeSync(`${folder}/gone`, { recursive: true });
+  await daemon.end("SIGKILL");
+  await eventually("end of the helper", () => !isThere(helper));
+  assertMatch(daemon.log, /the network process is gone without a word/);
+  assertMatch(daemon.log, /cannot leave the demotion behind: .*ENOENT/);
+});
+
 test("nobody is left when the daemon ends in order", async (folder) => {
   const daemon = new Daemon(configure(folder, nextPort++, "user nobody"));
   await daemon.waitFor(/sasyncd started/);

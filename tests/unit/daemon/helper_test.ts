@@ -119,7 +119,7 @@ class EagerPoller implements Poller {
 
 function serverOf(stream: FakeLocalStream, failure?: SyscallError) {
   const lines = new LineStream(stream, 1000, 1000);
-  const [ike, log, demotions] = [new FakeCommander(), logOver(lines), [] as string[]];
+  const [ike, log, demotions] = [new FakeCommander(), logOver(lines, new FakeLog()), [] as string[]];
   const server = new HelperServer({
     ...{ lines, log, ike, poller: new EagerPoller(), clock: new VirtualClock() },
     demoter: {
@@ -139,6 +139,18 @@ function serverOf(stream: FakeLocalStream, failure?: SyscallError) {
 
 const said = (...commands: readonly unknown[]) =>
   commands.map((command) => `${JSON.stringify(command)}\n`).join("");
+
+Deno.test("logOver() tells the network process while it is there, and then for itself", () => {
+  const stream = new FakeLocalStream(5);
+  const alone = new FakeLog();
+  const log = logOver(new LineStream(stream, 1000, 1000), alone);
+  log.notice("with it");
+  stream.hangUp = "whole";
+  log.error("without it");
+  log.state(() => "and after");
+  assertEquals(stream.answers, '{"answer":"log","level":"notice","text":"with it"}\n');
+  assertEquals(alone.lines, ["error: without it", "state: and after"]);
+});
 
 Deno.test("HelperServer does what it is told, until the network process leaves", async () => {
   const stream = new FakeLocalStream(5).say(said(...GOOD.slice(2, 4), GOOD[6], GOOD[1]));
