@@ -71,9 +71,14 @@ export class Leases {
 
   /** An SA of this master has gone; a peer may still have it and bring it back. */
   ended(key: string): void {
+    this.replaced(key);
+    this.forget(key);
+  }
+
+  /** Another SA may have come to the place of one of this master's, which a peer may still have and bring back. */
+  replaced(key: string): void {
     const { oseq = 0n } = this.#known.get(key)?.taken ?? {};
     for (const used of [oseq, this.mirror.get(key)?.counters?.oseq ?? 0n]) this.stood(key, used);
-    this.forget(key);
   }
 
   /** Whether the kernel has still to be moved on. */

@@ -273,7 +273,10 @@ export class OwnKernel {
       if (!isSame && follower.kernelChanged(key)) this.#mend(identity, "changed");
       return !isSame;
     }
-    if (!isSame) follower.undisplace(key);
+    if (!isSame) {
+      follower.undisplace(key);
+      follower.leases.replaced(key);
+    }
     if (!shared) this.forget(key);
     else if (isSame) master.recount(record, nowMs, key);
     else master.learn(record, content, isNew, nowMs, identity);

@@ -1,6 +1,7 @@
 /** Events and dumps of the own kernel, seen through a node: what wins, and what is told. */
 
 import { assert, assertEquals } from "@std/assert";
+import { LEAST_MARGIN } from "../../../src/core/lease.ts";
 import type { NodeSettings } from "../../../src/core/parts.ts";
 import type { KernelEvent } from "../../../src/ports.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
@@ -569,4 +570,17 @@ Deno.test("Node.kernelEvent() of a slave does not take for there what it has del
   host.node.receive("p", put(record, 6), 0);
   host.apply();
   assertEquals(host.holds(), ["sa 1", "policy 10.2.0.0/16"]);
+});
+
+Deno.test("Node.kernelEvent() remembers what was used of an SA that another one has replaced", () => {
+  const host = master(sa(1));
+  const used = 5n * LEAST_MARGIN;
+  host.kernel.traffic(sa(1).sa, used, 0n);
+  host.kernel.disturb({ kind: "put", record: sa(1, { reqid: 9 }) });
+  host.read();
+  host.node.setRole("SLAVE", "test", host.clock.nowMs);
+  hear(host, stateOf("MASTER", 5, { master: 9, following: true }), ...snapshotOf(mirrorOf(sa(1))));
+  host.turn();
+  const [again] = host.kernel.records();
+  assert(again?.kind === "sa" && again.sa.reqid === 1 && again.sa.counters.oseq > used);
 });
