@@ -102,12 +102,12 @@ export class KernelSteps {
       this.parts.inventory.get(key)?.shared === true;
   }
 
-  /** Nobody knows whether it has been done. A sibling that was to be moved may be gone: it is put again, too. */
+  /** Nobody knows whether it has been done: what is new may be there, and a sibling that was to be moved may not. */
   #undone({ key, identity, shared }: Step, waiting: Waiting): void {
     const { kernel, queue, inventory, membership } = this.parts;
     kernel.stepped(key);
-    if (key === waiting.key) return;
-    queue.add(identity);
+    if (key !== waiting.key) queue.add(identity);
+    else if (!shared || inventory.get(key) !== undefined) return;
     if (membership.role === "MASTER") inventory.delete(key); // the dump knows what is left of it
     else inventory.set(identity, UNKNOWN_CONTENT, shared, false);
   }

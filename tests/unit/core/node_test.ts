@@ -206,6 +206,17 @@ Deno.test("Node.applied() has done again what nobody knows the end of", () => {
   assertEquals(host.takeSent().filter(({ type }) => type === "ack").at(-1), { type: "ack", change: 11 });
 });
 
+Deno.test("Node.applied() has deleted what may have been put, when its master has it no more", () => {
+  const host = slave([sa(2)]);
+  hear(host, put(sa(1), 9));
+  host.kernel.apply(host.node.nextChanges(64, host.clock.nowMs));
+  host.node.applied(undefined);
+  host.node.kernelEvent({ kind: "resync", reason: "changes have failed" }, host.clock.nowMs);
+  hear(host, gone(sa(1), 10));
+  host.apply(); // before the dump comes
+  assertEquals(host.holds(), ["sa 2"]);
+});
+
 for (const takesOver of ["before", "after"]) {
   Deno.test(`Node.applied() has put again what was to be moved, by one that is master ${takesOver} that`, () => {
     const [moved, goes] = [sa(1, { mark: mark(1) }), sa(1, { mark: mark(2) })];
