@@ -1,7 +1,7 @@
 # make         builds ./sasyncd
-# make test    everything that can be tested on this machine; make unit and make system are its parts
+# make test    everything that can be tested on this machine; make unit, make sim and make system are its parts
 # make check   format, lint (with the import rules), types
-# make sim     nine thousand more worlds of the simulation
+# make sim     nine thousand worlds of the simulation: the first thousand are in make unit
 # make demo    two gateways on one screen        make bench   the figures
 # make install DESTDIR= PREFIX=/usr/local: program, manual pages, examples, what systemd wants;    make uninstall
 # make deb     a Debian package in dist/
@@ -32,7 +32,7 @@ all:
 setup:
 	.ci/setup deno denort lab
 
-test: check unit system
+test: check unit sim system
 
 check unit sim:
 	$(TASK) $@

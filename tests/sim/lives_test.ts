@@ -1,4 +1,4 @@
-/** The first worlds, for every day; CI runs those of `more/` too. `one.ts` runs one of them again. */
+/** The first worlds, for every day; `make test` runs those of `more/` too. `one.ts` runs one of them again. */
 
 import { testLives } from "./lives.ts";
 
