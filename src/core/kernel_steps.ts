@@ -83,7 +83,7 @@ export class KernelSteps {
   /** How it ended, for each SA that `nextLimits` gave last. */
   limited(results: readonly KernelResult[]): void {
     const { follower, kernel } = this.parts;
-    for (const key of follower.limits.done(results)) kernel.touched(key); // a dump may show what was before
+    for (const key of follower.limits.done(results)) kernel.limited(key);
     for (const result of results) bump(this.parts, result.ok ? "limits set" : "limits not set");
   }
 

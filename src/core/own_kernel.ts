@@ -61,6 +61,8 @@ export class OwnKernel {
   readonly numberEnd: NumberEnd;
   /** What this node has changed since all events had been read: an event about it may be older than that. */
   readonly #stepped = new Set<string>();
+  /** The same, of SAs of which it has set nothing but limits. */
+  readonly #limited = new Set<string>();
   /** There was such an event, and it is not known what the kernel holds. */
   #crossed = false;
   /** Events of the time as master may still wait. */
@@ -189,7 +191,7 @@ export class OwnKernel {
   }
 
   /** This identity has changed since the dump began. */
-  touched(key: string): void {
+  #touched(key: string): void {
     this.#dump?.touched.add(key);
   }
 
@@ -205,13 +207,20 @@ export class OwnKernel {
 
   /** This node has changed it itself. */
   stepped(key: string): void {
-    this.touched(key);
+    this.#touched(key);
     this.#stepped.add(key);
+  }
+
+  /** This node has given it other limits. A slave that is told of others gives them again. */
+  limited(key: string): void {
+    this.#touched(key);
+    this.#limited.add(key);
   }
 
   /** There are no more events for now. */
   drained(): void {
     this.#stepped.clear();
+    this.#limited.clear();
     if (this.#dump?.inDoubt !== true) { // else it will show what was told by no event
       if (this.#isBehind && !this.#isMaster) this.parts.follower.caughtUp();
       this.#isBehind = false;
@@ -222,11 +231,12 @@ export class OwnKernel {
   }
 
   #changed(identity: RecordIdentity, record: IpsecRecord, created: boolean, nowMs: number): void {
-    this.touched(identity.key);
+    this.#touched(identity.key);
     // an SA that was larval comes as a change of one that was not there
     const isNew = created || this.parts.inventory.get(identity.key) === undefined;
     this.#learn(identity, record, created, nowMs);
     if (this.#stepped.has(identity.key)) this.#doubt(identity.key);
+    else if (this.#isMaster && this.#limited.has(identity.key)) this.#crossed = true;
     // which is the newest, this one or what this node has put, only the kernel knows
     else if (this.#stepped.size > 0 && this.parts.inventory.rivalsOf(identity) !== undefined) {
       this.#crossed = true;
@@ -308,7 +318,7 @@ export class OwnKernel {
   #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
     const { inventory, follower } = this.parts;
     const key = identity.key;
-    this.touched(key);
+    this.#touched(key);
     // a slave that has the record in its mirror puts it again anyway
     if (this.#stepped.has(key) && (this.#isMaster || this.parts.mirror.get(key) === undefined)) {
       this.#crossed = true;

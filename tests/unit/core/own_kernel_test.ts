@@ -584,3 +584,20 @@ Deno.test("Node.kernelEvent() remembers what was used of an SA that another one 
   const [again] = host.kernel.records();
   assert(again?.kind === "sa" && again.sa.reqid === 1 && again.sa.counters.oseq > used);
 });
+
+Deno.test("Node.kernelDrained() has a master compare again when an event was older than its own new limits", () => {
+  const limited = (seconds: bigint) => sa(1, { hard: { addSeconds: seconds } });
+  const host = master(limited(3600n));
+  host.kernel.disturb({ kind: "put", record: limited(3700n) });
+  const older = host.kernel.readEvents(Infinity);
+  host.node.setRole("SLAVE", "test", 0);
+  hear(host, stateOf("MASTER", 5, { master: 9, following: true }), ...snapshotOf(mirrorOf(limited(3600n))));
+  for (let i = 0; i < 2; i++) host.apply(); // a slave's limits: a minute more
+  host.node.setRole("MASTER", "test", 0);
+  for (const event of older) host.node.kernelEvent(event, 0);
+  host.node.kernelDrained();
+  host.turn();
+  const entry = host.node.mirror.get(recordKey(sa(1)))!;
+  assertEquals(entry.content, encodeContent(host.kernel.records()[0]!));
+  assertEquals(entry.content, encodeContent(limited(3660n)));
+});
