@@ -6,7 +6,10 @@ import type { Process } from "./process.ts";
 
 const { virtual } = ADDRESS;
 
-/** gw1 has the higher priority, and so preempts when it may; `demoteFile` is what sasyncd adds to it. */
+/**
+ * gw1 has the higher priority, and so preempts when it may; `demoteFile` is what sasyncd adds to it. It runs before all
+ * other processes: the guest's one processor must not be a reason for it to miss advertisements.
+ */
 export async function startKeepalived(node: Node, demoteFile?: string): Promise<Process> {
   const file = `${node.folder}/keepalived.conf`;
   const tracked = demoteFile === undefined ? "" : `track_file sasyncd {
@@ -22,6 +25,7 @@ export async function startKeepalived(node: Node, demoteFile?: string): Promise<
     file,
     `global_defs {
   vrrp_version 3
+  vrrp_rt_priority 20
 }
 ${tracked}vrrp_instance lab {
   state BACKUP
