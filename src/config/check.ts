@@ -3,8 +3,19 @@
  * defaults, and reports all mistakes at once.
  */
 
-import { equalBytes, isAnyAddress, parseAddress, parsePrefix, type Prefix } from "../record/address.ts";
 import { ConfigError, type Mistake } from "../errors.ts";
+import { parseAddress, parsePrefix, type Prefix } from "../record/address.ts";
+import {
+  accept,
+  canonical,
+  checkWord,
+  type Context,
+  onLine,
+  portNumber,
+  settingsOf,
+  single,
+} from "./check_context.ts";
+import { checkNextKey, checkPeers, checkProtocol, checkSharedKey } from "./check_peers.ts";
 import {
   choiceProblem,
   commandProblem,
@@ -25,20 +36,16 @@ import {
   type Config,
   DEFAULT_DEMOTE_WEIGHT,
   DEFAULT_METRICS_PORT,
-  DEFAULT_PORT,
   DEFAULT_VICI_SOCKET,
   type DemoteFile,
   type IkeChoice,
   type ListenStatement,
   type MetricsAddress,
-  type PeerStatement,
   type PfkeyAssumptions,
-  type Protocol,
-  type SharedKey,
 } from "./config.ts";
 import { quoteWord } from "./quote_word.ts";
-import type { KeySource, ParsedSettings, Setting, SettingOf } from "./settings.ts";
-import { type KeyFileReader, readSharedKey } from "./shared_key.ts";
+import type { ParsedSettings } from "./settings.ts";
+import type { KeyFileReader } from "./shared_key.ts";
 
 /** The words that a setting can take, the default first. */
 const FLUSH_MODES = ["startup", "never", "sync"] as const;
@@ -48,19 +55,6 @@ const DAEMONS = ["isakmpd", "iked", "all", "none"] as const;
 const CONTROLS = [...DAEMONS, "strongswan", "exec"] as const;
 const KERNELS = ["auto", "xfrm", "pfkey", "memory", "memory openbsd"] as const;
 const PFKEY_ASSUMPTIONS = ["assume-truncation", "assume-no-esn"] as const;
-const PROTOCOLS = ["native", "classic"] as const;
-
-/** Stands for a key that is missing or wrong, so that the other checks go on; no Config with it gets out. */
-const NO_KEY: SharedKey = { kind: "hex", bytes: new Uint8Array(0) };
-
-/** What every check needs. */
-interface Context {
-  readonly settings: readonly Setting[];
-  readonly allowWeak: boolean;
-  readonly readKeyFile: KeyFileReader;
-  /** Keeps a mistake; `line` 0 is the file as a whole. */
-  report(line: number, message: string): void;
-}
 
 /** @throws {ConfigError} with the mistakes of the parser and of these checks, in the order of their lines. */
 export function checkSettings(file: string, parsed: ParsedSettings, readKeyFile: KeyFileReader): Config {
@@ -83,7 +77,7 @@ function orderOf({ line }: Mistake): number {
 function makeConfig(file: string, context: Context): Config {
   const mode = checkMode(context);
   const sharedKey = checkSharedKey(context);
-  const protocol = checkWord(context, "protocol", PROTOCOLS);
+  const protocol = checkProtocol(context);
   const control = checkControl(context);
   const config: Config = {
     file,
@@ -114,28 +108,6 @@ function makeConfig(file: string, context: Context): Config {
     context.report(0, "interface is missing (only mode master or mode slave goes without)");
   }
   return config;
-}
-
-function settingsOf<K extends Setting["kind"]>({ settings }: Context, kind: K): readonly SettingOf<K>[] {
-  return settings.filter((setting): setting is SettingOf<K> => setting.kind === kind);
-}
-
-/** The one setting of its kind; every further one is a mistake. */
-function single<K extends Setting["kind"]>(context: Context, kind: K): SettingOf<K> | undefined {
-  const [first, ...others] = settingsOf(context, kind);
-  for (const { line } of others) context.report(line, `${kind}: given twice${onLine(first?.line)}`);
-  return first;
-}
-
-function onLine(line: number | undefined): string {
-  return line === undefined || line === 0 ? "" : ` (first on line ${line})`;
-}
-
-/** Reports the problems that there are. @returns whether there was none. */
-function accept(context: Context, line: number, where: string, ...problems: (string | undefined)[]): boolean {
-  const found = problems.filter((problem) => problem !== undefined);
-  for (const problem of found) context.report(line, `${where}: ${problem}`);
-  return found.length === 0;
 }
 
 function checkInterface(context: Context): Pick<Config, "interface" | "virtualAddress"> {
@@ -177,17 +149,6 @@ function checkMetrics(context: Context): MetricsAddress | undefined {
   accept(context, line, "metrics", problem, portProblem(port));
   if (address === undefined) return undefined;
   return { address, port: port === undefined ? DEFAULT_METRICS_PORT : Number(port) };
-}
-
-function checkWord<T extends string>(
-  context: Context,
-  kind: "flushmode" | "kernel" | "protocol" | "replay",
-  known: readonly [T, ...T[]],
-): T {
-  const setting = single(context, kind);
-  if (setting === undefined) return known[0];
-  accept(context, setting.line, kind, choiceProblem(setting.value, known));
-  return known.find((word) => word === setting.value) ?? known[0];
 }
 
 function checkControl(context: Context): IkeChoice {
@@ -278,97 +239,6 @@ function checkListen(context: Context): readonly ListenStatement[] {
 function familyNumber(family: string | undefined): 4 | 6 | undefined {
   if (family === undefined) return undefined;
   return family === "inet" ? 4 : 6;
-}
-
-function portNumber(port: string | undefined): number {
-  return port === undefined ? DEFAULT_PORT : Number(port);
-}
-
-/** One text for all spellings of an address; host names do not depend on case. */
-function canonical(target: string): string {
-  return parseAddress(target)?.join(" ") ?? target.toLowerCase();
-}
-
-/** A peer that is given again in the same way counts once. */
-function checkPeers(context: Context, protocol: Protocol): readonly PeerStatement[] {
-  const peers = new Map<string, { peer: PeerStatement; line: number }>();
-  for (const setting of settingsOf(context, "peer")) {
-    const peer = checkPeer(context, setting, protocol);
-    if (peer === undefined) continue;
-    const earlier = peers.get(canonical(peer.target));
-    if (earlier === undefined) peers.set(canonical(peer.target), { peer, line: setting.line });
-    else if (!samePeer(earlier.peer, peer)) {
-      const message = `given twice with different options${onLine(earlier.line)}`;
-      context.report(setting.line, `peer ${quoteWord(peer.target)}: ${message}`);
-    }
-  }
-  return [...peers.values()].map(({ peer }) => peer);
-}
-
-function checkPeer(
-  context: Context,
-  setting: SettingOf<"peer">,
-  ofNode: Protocol,
-): PeerStatement | undefined {
-  const { line, target, port, key, role, protocol } = setting;
-  const address = parseAddress(target);
-  const any = address && isAnyAddress(address) ? "all zeros is nobody's address" : undefined;
-  const accepted = accept(context, line, "peer", hostProblem(target, false), any);
-  const where = `peer ${quoteWord(target)}`;
-  const problems = [wordProblem("role", role, ["slave"]), wordProblem("protocol", protocol, PROTOCOLS)];
-  accept(context, line, where, portProblem(port), ...problems);
-  const sharedKey = key === undefined ? undefined : checkKey(context, line, `${where}: sharedkey`, key);
-  if (!accepted) return undefined;
-  return {
-    target,
-    port: portNumber(port),
-    sharedKey,
-    slaveOnly: role === "slave",
-    protocol: PROTOCOLS.find((word) => word === protocol) ?? ofNode,
-  };
-}
-
-/** What is wrong with the word of an option, which need not be there. */
-function wordProblem(what: string, word: string | undefined, known: readonly string[]): string | undefined {
-  const problem = word === undefined ? undefined : choiceProblem(word, known);
-  return problem === undefined ? undefined : `the ${what} ${problem}`;
-}
-
-function samePeer(a: PeerStatement, b: PeerStatement): boolean {
-  return a.port === b.port && a.slaveOnly === b.slaveOnly && a.protocol === b.protocol &&
-    sameKey(a.sharedKey, b.sharedKey);
-}
-
-function sameKey(a: SharedKey | undefined, b: SharedKey | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.kind === b.kind && equalBytes(a.bytes, b.bytes);
-}
-
-function checkSharedKey(context: Context): SharedKey {
-  const setting = single(context, "sharedkey");
-  if (setting !== undefined) return checkKey(context, setting.line, "sharedkey", setting.key);
-  const hint = settingsOf(context, "peer").some(({ key }) => key !== undefined)
-    ? " (one that stands after a peer on its line is for that peer only)"
-    : "";
-  context.report(0, `sharedkey is missing${hint}`);
-  return NO_KEY;
-}
-
-/** A next key that is the present one would be a rollover that changes nothing. */
-function checkNextKey(context: Context, present: SharedKey): SharedKey | undefined {
-  const setting = single(context, "sharedkey next");
-  if (setting === undefined) return undefined;
-  const key = checkKey(context, setting.line, "sharedkey next", setting.key);
-  const isSame = key !== NO_KEY && sameKey(key, present);
-  if (isSame) context.report(setting.line, "sharedkey next: is the present key");
-  return key;
-}
-
-function checkKey(context: Context, line: number, where: string, source: KeySource): SharedKey {
-  const key = readSharedKey(source, context.readKeyFile, context.allowWeak);
-  if (typeof key !== "string") return key;
-  context.report(line, `${where}: ${key}`);
-  return NO_KEY;
 }
 
 function checkPrefixes(context: Context, kind: "shared" | "exclude"): readonly Prefix[] {
