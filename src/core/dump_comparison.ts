@@ -5,7 +5,6 @@
 
 import type { Counters } from "../ports.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
-import { saTriple } from "../record/sa.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Follower } from "./follower.ts";
@@ -134,10 +133,10 @@ export class DumpComparison {
   #rankAgain(): void {
     const { inventory, mirror, master } = this.parts;
     const greatest = new Map<string, number>();
-    for (const { key } of inventory.values()) {
-      const entry = mirror.get(key);
-      if (entry === undefined) continue;
-      const among = entry.identity.kind === "sa" ? saTriple(entry.identity.id) : "policies";
+    for (const { key, identity } of inventory.values()) {
+      const among = inventory.rivalsOf(identity);
+      const entry = among === undefined ? undefined : mirror.get(key);
+      if (among === undefined || entry === undefined) continue;
       if (entry.rank < (greatest.get(among) ?? 0)) master.moved(key);
       greatest.set(among, mirror.get(key)!.rank);
     }

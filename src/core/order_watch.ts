@@ -79,8 +79,8 @@ export class OrderWatch {
 
   *#held(): Generator<Held> {
     for (const entry of this.mirror.values()) {
-      const item = this.inventory.get(entry.key);
-      if (entry.identity.kind === "policy" && item?.shared === true) yield { entry, item };
+      const item = entry.identity.kind === "policy" ? this.inventory.get(entry.key) : undefined;
+      if (item?.shared === true) yield { entry, item };
     }
   }
 }

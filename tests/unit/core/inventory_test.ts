@@ -1,6 +1,6 @@
 /** What the own kernel holds, in its creation order. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Inventory } from "../../../src/core/inventory.ts";
 import { encodeContent } from "../../../src/record/encoding.ts";
 import { identityOf, type IpsecRecord, recordKey } from "../../../src/record/record.ts";
@@ -59,6 +59,15 @@ Deno.test("Inventory.reorder() takes the order of a dump; what it did not show i
   note(inventory, sa(5), true);
   const seqs = [...inventory.values()].map(({ seq }) => seq);
   assertEquals(seqs, seqs.toSorted((a, b) => a - b));
+});
+
+Deno.test("Inventory.reorder() leaves what stands in the dump's order where it is", () => {
+  const inventory = inventoryOf(sa(1), sa(2), sa(3), sa(4));
+  const before = [...inventory.values()];
+  inventory.reorder(new Set([recordKey(sa(1)), recordKey(sa(9)), recordKey(sa(2))]));
+  assert([...inventory.values()].every((item, i) => item === before[i]));
+  inventory.reorder(new Set([recordKey(sa(1)), recordKey(sa(3))]));
+  assertEquals(names(inventory.values()), ["sa 1", "sa 3", "sa 2", "sa 4"]);
 });
 
 Deno.test("Inventory.siblings() gives the other SAs of the same destination, protocol and SPI, oldest first", () => {
