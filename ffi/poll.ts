@@ -127,8 +127,13 @@ export class FfiPoller implements Poller {
     return this.#pollNow(count);
   }
 
+  /** A signal at this very moment is no failure: nothing has been found. */
   #pollNow(count: number): number {
-    return this.#libc.check(this.#libc.c.poll(this.#set.buffer, BigInt(count), 0), "poll");
+    const found = this.#libc.c.poll(this.#set.buffer, BigInt(count), 0);
+    if (found >= 0) return found;
+    const error = this.#libc.error("poll");
+    if (error.errno !== "EINTR") throw error;
+    return 0;
   }
 
   #takeWake(): void {

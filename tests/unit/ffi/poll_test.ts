@@ -72,6 +72,12 @@ Deno.test("wait() ends at a signal, with what is ready by then", async () => {
   assertEquals(asked, [1000, -1]);
 });
 
+Deno.test("wait() ends at a signal that comes while it looks again, or looks for no time", async () => {
+  const { poller } = scripted([-1], (errno) => errno.fail("EINTR"));
+  assertEquals(await poller.wait([], 0), []);
+  assertEquals(await poller.wait([], -1), []);
+});
+
 Deno.test("wait() for no time goes through the event loop once in a while", async () => {
   const { poller, asked } = scripted([0, 0, 0], () => 0);
   for (let i = 0; i < 20; i++) await poller.wait([], 0);
