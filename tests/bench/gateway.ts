@@ -29,13 +29,15 @@ export interface GatewaySettings {
   readonly policies: number;
   /** How long its kernel takes for each change. */
   readonly changeUs?: number;
+  /** It tells of each SA whose counters come to its kernel: `advanced SPI`. */
+  readonly tellsCounters?: boolean;
   readonly disturbance?: Disturbance;
 }
 
 /** What somebody else does, `perTick` times in `tickMs`, `total` times in all. */
 export interface Disturbance {
-  /** Puts an SA, or sends a million packets on one. */
-  readonly what: "put" | "send";
+  /** Puts an SA, or puts it and sends a million packets on another one, from number 0 on: `moved SPI`. */
+  readonly what: "put" | "put and send";
   /** Takes `sas` SAs from number `first` on in turn. */
   readonly first: number;
   readonly sas: number;
@@ -53,6 +55,7 @@ const PACKETS = 2n ** 20n;
 /** A kernel that takes its time, and tells what somebody measures. */
 class MeasuredKernel extends MemoryKernel {
   changeUs = 0;
+  tellsCounters = false;
 
   override apply(changes: readonly KernelChange[]): readonly KernelResult[] {
     const end = performance.now() + this.changeUs * changes.length / 1000;
@@ -66,7 +69,7 @@ class MeasuredKernel extends MemoryKernel {
   }
 
   override advance(advances: readonly Advance[]): readonly KernelResult[] {
-    if (this.changeUs > 0) { for (const { id } of advances) tell(`put ${id.spi}`); }
+    if (this.tellsCounters) { for (const { id } of advances) tell(`advanced ${id.spi}`); }
     return super.advance(advances);
   }
 }
@@ -132,6 +135,7 @@ async function run(settings: GatewaySettings): Promise<void> {
   const kernel = new MeasuredKernel(clock);
   fill(kernel, settings);
   kernel.changeUs = settings.changeUs ?? 0;
+  kernel.tellsCounters = settings.tellsCounters === true;
   const tracker = new OrderedTracker(libc, settings.role);
   const log: Log = { error: tell, notice: tell, state: tell, detail: tell, trace() {} };
   const gateway = makeGateway(config, resolved, {
@@ -171,9 +175,12 @@ async function disturb(
     for (const endOfTick = done + perTick; done < endOfTick; done++) {
       const index = first + done % sas;
       const sa = { ...saOf(index), reqid: round + Math.floor(done / sas) };
-      if (what === "send" || index >= TOLD) tell(`sent ${sa.spi}`);
-      if (what === "send") kernel.traffic(sa, PACKETS, 0n);
-      else kernel.disturb({ kind: "put", record: { kind: "sa", sa } });
+      if (index >= TOLD) tell(`sent ${sa.spi}`);
+      kernel.disturb({ kind: "put", record: { kind: "sa", sa } });
+      if (what === "put") continue;
+      const busy = saOf(done % sas);
+      tell(`moved ${busy.spi}`);
+      kernel.traffic(busy, PACKETS, 0n);
     }
     poller.wake();
     const dueMs = startMs + done / perTick * tickMs;

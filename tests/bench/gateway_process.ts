@@ -18,9 +18,12 @@ export async function momentOf(process: Process, pattern: RegExp, from = 0): Pro
   return parseFloat((await process.waitForLine(pattern, PATIENCE_MS, from)).input);
 }
 
-/** How long each `sent` of one process took to be a `put` of another, in milliseconds in rising order; what was overtaken by a later one counts once. */
-export function delays(from: Process, to: Process): number[] {
-  const [sent, put] = [momentsOf(from, "sent"), momentsOf(to, "put")];
+/**
+ * How long each `sent` of one process took to be a `put` of another, or other words, in milliseconds in rising order;
+ * what was overtaken by a later one counts once.
+ */
+export function delays(from: Process, to: Process, [before, after] = ["sent", "put"]): number[] {
+  const [sent, put] = [momentsOf(from, before), momentsOf(to, after)];
   return [...put].flatMap(([spi, arrivals]) => {
     const departures = sent.get(spi) ?? [];
     return arrivals.flatMap((arrival) => {
