@@ -53,25 +53,26 @@ export class DumpComparison {
   ): Generator<void, RecordIdentity[]> {
     const { inventory } = this.parts;
     const keys = new Set<string>();
-    const differing: RecordIdentity[] = [];
+    const differing = new Map<string, RecordIdentity>(); // a stranger may be new, too
     for (const record of records) {
       yield;
       const identity = identityOf(record);
       if (touched.has(identity.key)) continue;
       keys.add(identity.key);
-      if (this.intake.learn(identity, record, nowMs)) differing.push(identity);
+      if (this.intake.learn(identity, record, nowMs)) differing.set(identity.key, identity);
     }
     for (const { key, identity } of inventory.values()) {
       yield;
       if (keys.has(key) || touched.has(key)) continue;
-      differing.push(identity);
+      differing.set(key, identity);
       this.intake.lose(identity, nowMs);
     }
-    differing.push(...yield* this.#missing(touched), ...yield* this.#strange(touched, nowMs));
+    for (const one of yield* this.#missing(touched)) differing.set(one.key, one);
+    for (const one of yield* this.#strange(touched, nowMs)) differing.set(one.key, one);
     const isInOrder = yield* this.#isInOrder(keys, touched);
     for (const key of touched) keys.delete(key); // they are newer
     if (inDoubt || !isInOrder) this.#order(keys);
-    return [...new Map(differing.map((one) => [one.key, one])).values()]; // a stranger may be new, too
+    return [...differing.values()];
   }
 
   /** What a slave's kernel lacks although nothing has gone since: it expired, and what was asked about it was lost. */
