@@ -18,7 +18,7 @@ import { saKey } from "../record/sa.ts";
 import { describe } from "./describe.ts";
 import { type ComparisonParts, DumpComparison } from "./dump_comparison.ts";
 import type { GuardBook } from "./guard_book.ts";
-import { UNKNOWN_CONTENT } from "./inventory.ts";
+import { type Item, UNKNOWN_CONTENT } from "./inventory.ts";
 import { covers } from "./master.ts";
 import { NumberEnd } from "./number_end.ts";
 import { isShared, type Ownership } from "./ownership.ts";
@@ -316,14 +316,14 @@ export class OwnKernel {
   }
 
   #lose(identity: RecordIdentity, expired: boolean, nowMs: number): void {
-    const { inventory, follower } = this.parts;
+    const { follower } = this.parts;
     const key = identity.key;
     this.#touched(key);
     // a slave that has the record in its mirror puts it again anyway
     if (this.#stepped.has(key) && (this.#isMaster || this.parts.mirror.get(key) === undefined)) {
       this.#crossed = true;
     }
-    const item = inventory.delete(key);
+    const item = this.#takeOut(key);
     this.numberEnd.forget(key);
     follower.undisplace(key);
     if (!this.#isMaster) {
@@ -335,12 +335,22 @@ export class OwnKernel {
     this.unguard(key);
   }
 
+  /** It is not in the kernel any more; what a slave has put since this was said may be. @returns what was there */
+  #takeOut(key: string): Item | undefined {
+    const { inventory } = this.parts;
+    const item = inventory.get(key);
+    if (!this.#isMaster && item?.shared === true && this.#stepped.has(key)) {
+      inventory.set(item.identity, UNKNOWN_CONTENT, true, false);
+    } else inventory.delete(key);
+    return item;
+  }
+
   #flushed(kind: "sa" | "policy", selector: number, nowMs: number): void {
     const { inventory, master, follower } = this.parts;
     if (this.#dump !== undefined) this.#dump.spoiled = true;
     const items = [...inventory.values()].filter(({ identity }) => covers(kind, selector, identity));
     for (const { key } of items) {
-      inventory.delete(key);
+      this.#takeOut(key);
       follower.undisplace(key);
     }
     if (this.#isMaster && this.#withheld !== undefined) {

@@ -601,3 +601,20 @@ Deno.test("Node.kernelDrained() has a master compare again when an event was old
   assertEquals(entry.content, encodeContent(host.kernel.records()[0]!));
   assertEquals(entry.content, encodeContent(limited(3660n)));
 });
+
+for (const what of ["policy-gone", "policy-flush"] as const) {
+  Deno.test(`Node.kernelEvent() of a slave takes for there what it has put since, with an older ${what}`, () => {
+    const record = policy("10.2.0.0/16");
+    const host = slave(sa(1), record);
+    host.read();
+    if (what === "policy-gone") host.kernel.disturb({ kind: "delete-policy", id: record.policy });
+    else host.kernel.flushPolicies(0);
+    const older = host.kernel.readEvents(Infinity);
+    event(host, { kind: "record", record: policy("10.2.0.0/16", { priority: 7 }), created: false });
+    host.apply(); // puts it back
+    for (const one of older) event(host, one);
+    hear(host, gone(record, 9));
+    host.apply();
+    assertEquals(host.holds(), ["sa 1"]);
+  });
+}
