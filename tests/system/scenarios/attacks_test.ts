@@ -88,7 +88,7 @@ test("a master, a good slave, and another peer that is not there", async () => {
   gw3 = lab.gateways[2]!;
   master = await Sasyncd.start(lab.gw1, configuration("gw1", "master"));
   slave = await Sasyncd.start(lab.gw2, configuration("gw2", "slave"));
-  await slave.waitForLog(/synchronised with/, 30_000);
+  await slave.waitForLog(/synchronised with/);
   await follows();
   before = usage();
   step(`the master has ${before.files} descriptors and ${before.memory.toFixed(0)} MiB`);
@@ -97,7 +97,7 @@ test("a master, a good slave, and another peer that is not there", async () => {
 test("a peer with the wrong shared key is refused, and told of once", async () => {
   const from = master.log.length;
   const wrong = await Sasyncd.start(gw3, configuration("gw3", "slave", `0x${"a5".repeat(32)}`));
-  await master.waitForLog(/peer 203\.0\.113\.3: /, 30_000, from);
+  await master.waitForLog(/peer 203\.0\.113\.3: /, 60_000, from);
   for (let round = 0; round < 10; round++) {
     await follows();
     await delay(500);
@@ -181,7 +181,7 @@ test("nothing of it is left: descriptors, memory, and a peer with the right key 
   assert(after.files <= before.files + 1, `${after.files} descriptors, ${before.files} before`);
   assert(after.memory < before.memory + 48, `${after.memory} MiB, ${before.memory} before`);
   const third = await Sasyncd.start(gw3, configuration("gw3", "slave"));
-  await third.waitForLog(/synchronised with/, 30_000);
+  await third.waitForLog(/synchronised with/);
   await waitEqual(lab.gw1, gw3);
   await waitEqual(lab.gw1, lab.gw2);
   for (const daemon of [third, slave, master]) assertEquals(await daemon.stop(), 0);

@@ -24,7 +24,7 @@ export function startDaemon(node: Node, ...more: string[]): Promise<Sasyncd> {
 
 /** Waits until a daemon has changed to a role, in its log from line `from` on. */
 export const waitForRole = (daemon: Sasyncd, role: string, from = 0) =>
-  daemon.waitForLog(new RegExp(` -> ${role}: .*`), 30_000, from);
+  daemon.waitForLog(new RegExp(` -> ${role}: .*`), 60_000, from);
 
 /** warm.py, running: what has to happen at once. */
 export class Warm {

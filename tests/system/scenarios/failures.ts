@@ -114,7 +114,7 @@ export function failures(given: Kernels, stoppedMs: number): void {
     await lab.gw1.ip(...range(256, 60).map(addState), ...range(256, 30).map(addPolicy));
     master = await startMaster();
     slave = await startSlave();
-    await slave.waitForLog(/synchronised with .*: 90 records/, 30_000);
+    await slave.waitForLog(/synchronised with .*: 90 records/);
     await waitEqual(lab.gw1, lab.gw2);
   });
 
@@ -161,7 +161,7 @@ export function failures(given: Kernels, stoppedMs: number): void {
     assertEquals(await countKernel(lab.gw2), { states, policies });
     const from = slave.log.length;
     master = await startMaster();
-    await slave.waitForLog(/synchronised with/, 30_000, from);
+    await slave.waitForLog(/synchronised with/, 60_000, from);
     await waitEqual(lab.gw1, lab.gw2);
     assertEquals(await countKernel(lab.gw2), { states: states + 7, policies: policies + 1 });
     assert((epochs().at(-1) ?? 0) > before, slave.process.tail());
@@ -180,7 +180,7 @@ export function failures(given: Kernels, stoppedMs: number): void {
     assertEquals(await countKernel(lab.gw2), before);
     await lab.join("s-gw2");
     const joinedAt = performance.now();
-    await slave.waitForLog(/synchronised with/, 30_000, from);
+    await slave.waitForLog(/synchronised with/, 60_000, from);
     step(`synchronised ${Math.round(performance.now() - joinedAt)} ms after the link came back`);
     await waitEqual(lab.gw1, lab.gw2);
   });
@@ -189,7 +189,7 @@ export function failures(given: Kernels, stoppedMs: number): void {
     const gw3 = lab.gateways[2];
     assert(gw3);
     const other = await Sasyncd.start(gw3, configuration("gw3", "slave"));
-    await other.waitForLog(/synchronised with/, 30_000);
+    await other.waitForLog(/synchronised with/);
     await waitEqual(lab.gw1, gw3);
     const memory = master.usage().peakMemoryMiB;
     const from = master.log.length;
@@ -224,7 +224,7 @@ export function failures(given: Kernels, stoppedMs: number): void {
     assertEquals(master.process.countLines(/203\.0\.113\.3: disconnected/, from), 0);
 
     slave.resume();
-    await waitEqual(lab.gw1, lab.gw2, 30_000);
+    await waitEqual(lab.gw1, lab.gw2, 60_000);
     await waitEqual(lab.gw1, gw3);
     step(`master: ${Math.round(master.usage().peakMemoryMiB - memory)} MiB more than before`);
     assert(master.usage().peakMemoryMiB - memory < 64);

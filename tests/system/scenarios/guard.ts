@@ -288,7 +288,7 @@ export function guard(given: Kernels): void {
   test(`${name}: a snapshot of 200 tunnels with one local endpoint has one rule for each family`, async () => {
     await lab.gw1.ip(...Array.from({ length: 200 }, (_, i) => manyTunnels(i)).flat());
     slave = await startSlave(10 + 200 * 2 * 2);
-    await waitEqual(lab.gw1, lab.gw2, 30_000);
+    await waitEqual(lab.gw1, lab.gw2, 60_000);
     assertEquals(await guarded(lab.gw2), BOTH);
     assertEquals((await rules(lab.gw2)).length, 2);
     await slave.kill();

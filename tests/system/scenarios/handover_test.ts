@@ -88,9 +88,9 @@ test("a tunnel through gw1, which keepalived has made the master", async () => {
   charon1 = await Charon.start(lab.gw1, gateway);
   await Charon.start(lab.gw2, gateway);
   one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));
-  await one.waitForLog(/-> MASTER/, 30_000);
+  await one.waitForLog(/-> MASTER/);
   two = await Sasyncd.start(lab.gw2, configuration(lab.gw2));
-  await two.waitForLog(/synchronised with/, 30_000);
+  await two.waitForLog(/synchronised with/);
   charonClient = await Charon.start(lab.client, tunnelOf(CLIENT_TUNNEL, PREFIX.inner.v4, PREFIX.in.v4));
   await charonClient.initiate();
   await waitEqual(lab.gw1, lab.gw2);
@@ -173,7 +173,7 @@ test("gw1 dies, comes back empty, and keepalived makes it master again when it h
     await keepaliveds[0].waitForLine(/Entering BACKUP STATE/);
     charon1 = await Charon.start(lab.gw1, tunnelOf(GATEWAY_TUNNEL, PREFIX.in.v4, PREFIX.inner.v4));
     one = await Sasyncd.start(lab.gw1, configuration(lab.gw1));
-    await one.waitForLog(/-> MASTER/, 30_000);
+    await one.waitForLog(/-> MASTER/);
   });
   step(`the return of gw1: ${lostBack} pings were lost`);
   const order = one.log.flatMap((line) =>

@@ -66,7 +66,7 @@ export function overrun(given: Kernels): void {
     );
     master = await Sasyncd.start(lab.gw1, fixedConfiguration("master", kernels, [`exclude ${LOCAL}`]));
     slave = await Sasyncd.start(lab.gw2, fixedConfiguration("slave", kernels, [`exclude ${LOCAL}`]));
-    await slave.waitForLog(/synchronised with .*: 80 records/, 30_000);
+    await slave.waitForLog(/synchronised with .*: 80 records/);
     await waitEqual(lab.gw1, lab.gw2);
   });
 

@@ -323,7 +323,7 @@ export function records(kernels: Kernels): void {
     assertEquals(await lab.client.ping(gw1.in.v4, { count: 8, from: client.pub.v4 }), 8);
     await lab.gw1.ip(...linesOf("before"));
     await startDaemons();
-    await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+    await waitEqual(lab.gw1, lab.gw2, 60_000, closely);
     if (withPfkey) return;
     const { states } = await readKernel(lab.gw2, closely);
     assertMatch(textOf(states, "0x00001000"), /seq 0x8,[^]*\b000000ff\b/); // a bitmap of eight packets
@@ -333,7 +333,7 @@ export function records(kernels: Kernels): void {
 
   test(`${name}: records made after it has connected follow`, async () => {
     await lab.gw1.ip(...linesOf("after"));
-    await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+    await waitEqual(lab.gw1, lab.gw2, 60_000, closely);
     const { states, policies } = await readKernel(lab.gw2);
     assertEquals(states.length + policies.length, carried.length + 4);
     assertEquals(slave.process.countLines(/refused/), 0);
@@ -365,9 +365,9 @@ export function records(kernels: Kernels): void {
   test(`${name}: a policy with a security context goes and comes without the one beside it`, async () => {
     for (const context of [`ctx ${CONTEXT}`, ""]) {
       await lab.gw1.ip(`xfrm policy del ${LABELLED} ${context}`);
-      await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+      await waitEqual(lab.gw1, lab.gw2, 60_000, closely);
       await lab.gw1.ip(`xfrm policy add ${LABELLED} ${context} priority 9 ${TUNNEL} reqid 24`);
-      await waitEqual(lab.gw1, lab.gw2, 30_000, closely);
+      await waitEqual(lab.gw1, lab.gw2, 60_000, closely);
     }
     const { policies } = await readKernel(lab.gw2);
     assertEquals(policies.filter(({ id }) => id.includes("10.45.0.0/16")).length, 2);

@@ -107,7 +107,7 @@ test("after a takeover the true limits are set: counters, windows and dates go o
   const mark = traffic.mark();
   await warm.do(...["down s-gw1", take(lab.gw1), give(lab.gw2)]); // gw1 stands as it was, a witness
   await waitForRole(two, "MASTER", from);
-  await waitEqual(lab.gw1, lab.gw2, 30_000, LIMITS);
+  await waitEqual(lab.gw1, lab.gw2, 60_000, LIMITS);
   await traffic.more(100);
   const [datesNow, after] = [await datesOf(lab.gw2), await countersOf(lab.gw2)];
   step(`limits set; ${traffic.tell(mark)}; ${[...dates].map((pair) => pair.join(" ")).join("; ")}`);

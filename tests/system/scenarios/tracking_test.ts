@@ -55,7 +55,7 @@ const takeovers = (daemon: Sasyncd, from = 0) => daemon.process.countLines(/ -> 
 
 /** Waits until a daemon has changed to a role. Its log from line `from` on counts. */
 const waitForRole = (daemon: Sasyncd, role: string, from = 0) =>
-  daemon.waitForLog(new RegExp(`(INIT|SLAVE|MASTER|FAIL) -> ${role}: .*`), 30_000, from);
+  daemon.waitForLog(new RegExp(`(INIT|SLAVE|MASTER|FAIL) -> ${role}: .*`), 60_000, from);
 
 async function holdsAddress(node: Node): Promise<boolean> {
   return (await node.run("ip", "-o", "addr", "show", "dev", "pub")).includes(` ${virtual.pub.v4}/`);
@@ -329,13 +329,13 @@ test("with keepalived a node that starts empty takes over only when it has the S
   await lab.cut("s-gw2");
   await fifth.waitForLog(
     /: demoted: no session with 203.0.113.1, which was master|demoted: no session/,
-    30_000,
+    60_000,
     from,
   );
   await eventually("demotion of gw2", () => says(lab.gw2, "0\n")); // the helper writes it after the log line
   assert(await says(lab.gw1, `${WEIGHT}\n`));
   await lab.join("s-gw2");
-  await fifth.waitForLog(/not demoted any more: synchronised/, 30_000, from);
+  await fifth.waitForLog(/not demoted any more: synchronised/, 60_000, from);
 
   step("the master dies: the slave takes over, and the other comes back when it has everything");
   await crash(lab.gw1);
