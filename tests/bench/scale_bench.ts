@@ -13,6 +13,8 @@ import { formatTable, grouped } from "./table.ts";
 const SIZES = [1_000, 10_000, 100_000];
 const CHANGES = 1_000;
 const IDLE_MS = 5_000;
+/** So long after its rejoin a slave has heard its master again, and trusts its leases. */
+const HEARD_MS = 1_500;
 
 let port = 20_000 + Deno.pid % 10_000;
 
@@ -107,6 +109,7 @@ async function rejoining({ master, slave }: Pair): Promise<Column> {
 
 /** Until nothing keeps it from sending any more. */
 async function takingOver({ master, slave }: Pair): Promise<Column> {
+  await delay(HEARD_MS);
   await master.end("SIGKILL");
   await momentOf(slave, /disconnected, connection closed/);
   slave.signal("SIGUSR2");
