@@ -96,15 +96,15 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   fault(
     "a dump wins over the events since its beginning",
-    "src/core/own_kernel.ts",
+    "src/core/dump_comparison.ts",
     "if (touched.has(identity.key)) continue;",
     "",
   ),
   fault(
     "a slave does not repair what somebody deletes",
     "src/core/follower.ts",
-    "if (expired) this.#ask(identity, nowMs);\n    else this.queue.add(identity);",
-    "if (expired) this.#ask(identity, nowMs);",
+    "else if (entry.refused !== undefined || this.#putBacks.mayNow(identity)) this.queue.add(identity);",
+    "",
   ),
   fault(
     "an exception without a type",
