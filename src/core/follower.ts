@@ -453,7 +453,8 @@ export class Follower {
   /** What expired here when nobody could be asked about it, the master has; what was a master's is to be a slave's. */
   #putMissing(change: number): void {
     for (const { key, identity, refused } of this.mirror.values()) {
-      const isThere = this.inventory.get(key)?.shared === true && !this.#wasMaster;
+      const item = this.inventory.get(key);
+      const isThere = item?.shared === true && item.content !== UNKNOWN_CONTENT && !this.#wasMaster;
       if (!isThere && refused === undefined && !this.queue.has(key)) this.queue.add(identity, { change });
     }
     this.#wasMaster = false;

@@ -618,3 +618,13 @@ for (const what of ["policy-gone", "policy-flush"] as const) {
     assertEquals(host.holds(), ["sa 1"]);
   });
 }
+
+Deno.test("Node.kernelEvent() of a slave has put again what expired just after it was put, when a master has it", () => {
+  const host = slave(sa(1), sa(2));
+  host.kernel.expire(sa(1).sa);
+  event(host, ...host.kernel.readEvents(Infinity)); // the same as an older event: it may be there
+  const { size: count, digest } = host.node.mirror;
+  hear(host, { type: "catch-up", change: 9, epoch: 5 }, { type: "snapshot-end", change: 10, count, digest });
+  host.apply();
+  assertEquals(host.holds().toSorted(), ["sa 1", "sa 2"]);
+});
