@@ -1,5 +1,6 @@
 /** What must be true at every step of a simulated world. What is not ends the world with an error that says so. */
 
+import type { MirrorEntry } from "../../src/core/mirror.ts";
 import { WINDOW_BYTES } from "../../src/core/outbox.ts";
 import { DecodeError, PeerError } from "../../src/errors.ts";
 import { equalBytes } from "../../src/record/address.ts";
@@ -198,8 +199,11 @@ export class Watch {
     }
     // what a kernel does not hold is on its way out, or was refused
     const held = gateways.map(({ kernel }) => new Set(kernel.records().map(recordKey)));
-    const keys = [...master.mirror.values()].map(({ key }) => key);
-    this.#agreed = new Set(keys.filter((key) => held.every((kernel) => kernel.has(key))));
+    const common = [...master.mirror.values()].filter((entry) =>
+      held.every((kernel) => kernel.has(entry.key)) &&
+      nodes.every(({ mirror }) => isAlike(mirror.get(entry.key), entry))
+    );
+    this.#agreed = new Set(common.map(({ key }) => key));
   }
 
   #acknowledge(at: Gateway, from: Gateway, change: number): void {
@@ -214,6 +218,12 @@ export class Watch {
     this.#sent.set(way, sent);
     return sent;
   }
+}
+
+/** Whether both are of the same making: a node that has another one has yet to hear that it went and came again. */
+function isAlike(a: MirrorEntry | undefined, b: MirrorEntry): boolean {
+  if (b.identity.kind === "policy") return a?.rank === b.rank;
+  return a !== undefined && equalBytes(a.content, b.content);
 }
 
 function wayOf(from: Gateway, to: Gateway): string {
