@@ -67,6 +67,10 @@ async function startSlave(records: number): Promise<Sasyncd> {
   return daemon;
 }
 
+/** Waits until there is no such process. */
+const gone = (pid: number) =>
+  eventually(`end of process ${pid}`, async () => (await lab.gw2.try("test", "-e", `/proc/${pid}`)).code);
+
 /** The guard's rules in a node, as `ip rule` shows them. */
 async function rules(node: Node): Promise<string[]> {
   const texts = [await node.run("ip", "-N", "rule"), await node.run("ip", "-N", "-6", "rule")];
@@ -267,19 +271,19 @@ export function guard(given: Kernels): void {
     slave = await startSlave(10);
     await waitForGuard(BOTH);
     const helper = Number(await lab.gw2.run("pgrep", "-P", `${slave.process.pid}`, "-f", "helper"));
-    Deno.kill(helper, "SIGSTOP");
+    Deno.kill(helper, "SIGSTOP"); // it keeps stderr open, too
     const old = await rules(lab.gw2);
-    await slave.kill();
+    const { process: dying } = slave;
+    dying.signal("SIGKILL");
+    await gone(dying.pid);
     assertEquals(await rules(lab.gw2), old);
     slave = await startSlave(10);
     const own = await rules(lab.gw2);
     assertEquals(await guarded(lab.gw2), BOTH);
     assert(own.every((rule) => !old.includes(rule)), "nothing of the old daemon's stays");
     Deno.kill(helper, "SIGCONT");
-    await eventually(
-      "end of the helper",
-      async () => (await lab.gw2.try("test", "-e", `/proc/${helper}`)).code,
-    );
+    await gone(helper);
+    await dying.ended;
     assertEquals(await rules(lab.gw2), own);
     assertEquals(await slave.stop(), 0);
     assertEquals(await rules(lab.gw2), []);
