@@ -19,9 +19,9 @@ export class IkeOrders implements IkeCommander {
   }
 
   async leave(poller: Poller, limitMs: number): Promise<void> {
-    const endMs = this.clock.bootMs() + limitMs;
+    const endMs = this.clock.look() + limitMs;
     for (const one of this.switches) one.leave(this.clock.bootMs());
-    while (this.clock.bootMs() < endMs) {
+    while (this.clock.look() < endMs) {
       const nextMs = Math.min(endMs, this.tick());
       if (this.switches.every(({ isIdle }) => isIdle)) return;
       await poller.wait(this.interests, Math.max(0, nextMs - this.clock.bootMs()));

@@ -4,9 +4,11 @@ import { assert, assertEquals } from "@std/assert";
 import { ExecControl } from "../../../src/daemon/ike_exec.ts";
 import { IkedControl } from "../../../src/daemon/ike_iked.ts";
 import { IsakmpdControl } from "../../../src/daemon/ike_isakmpd.ts";
+import { IkeOrders } from "../../../src/daemon/ike_orders.ts";
 import { IkeSwitch } from "../../../src/daemon/ike_switch.ts";
 import { openIke } from "../../../src/daemon/open_ike.ts";
-import type { IkeControl, IkeOrder } from "../../../src/ports.ts";
+import { SyscallError } from "../../../src/errors.ts";
+import type { IkeControl, IkeOrder, Interest } from "../../../src/ports.ts";
 import { encodeHex } from "../../fakes/hex.ts";
 import { FakeCharon, FakeDoors, FakeRunner } from "../../fakes/ike.ts";
 import { FakeLog } from "../../fakes/log.ts";
@@ -155,6 +157,33 @@ Deno.test("StrongswanControl gives the traps back at the end, and asks for nothi
   bench.leave();
   bench.run(60_000);
   assertEquals([charon.asked, bench.isIdle], [asked, true]);
+});
+
+Deno.test("IkeOrders.leave() ends in time when the daemon is gone", async () => {
+  let [readMs, realMs] = [0, 1000];
+  const look = () => readMs = realMs; // until the next look the clock stands
+  const clock = { look, bootMs: () => readMs, wallSeconds: () => 0 };
+  const wait = (_: readonly Interest[], ms = 0) => {
+    realMs += ms;
+    assert(realMs < 60_000, "does not end");
+    return Promise.resolve([]);
+  };
+  const log = new FakeLog();
+  const control: IkeControl = {
+    name: "charon",
+    owes: true,
+    interest: undefined,
+    patienceMs: 1000,
+    begin() {
+      throw new SyscallError("connect", "ECONNREFUSED", 111);
+    },
+    proceed: () => false,
+    cancel() {},
+    repeatMs: () => Infinity,
+  };
+  const orders = new IkeOrders([new IkeSwitch(control, log)], clock);
+  await orders.leave({ wait, wake() {} }, 2000);
+  assertEquals([realMs, log.count(/could be given back in time/)], [3000, 1]);
 });
 
 Deno.test("StrongswanControl gives back what it has taken, wherever it was", () => {
