@@ -5,6 +5,7 @@
 
 import type { Counters } from "../ports.ts";
 import { identityOf, type IpsecRecord, type RecordIdentity } from "../record/record.ts";
+import { bump } from "./bump.ts";
 import { describe } from "./describe.ts";
 import type { Effects } from "./effect.ts";
 import type { Follower } from "./follower.ts";
@@ -88,14 +89,14 @@ export class DumpComparison {
 
   /** What somebody has made in a slave's kernel. */
   *#strange(touched: ReadonlySet<string>, nowMs: number): Generator<void, RecordIdentity[]> {
-    const { inventory, follower, effects, counters } = this.parts;
+    const { inventory, follower, effects } = this.parts;
     const items: Item[] = [];
     for (const item of inventory.values()) {
       yield;
       if (!this.#isMaster && !touched.has(item.key) && follower.isStranger(item)) items.push(item);
     }
     for (const identity of this.#strangers.found(items, nowMs)) {
-      counters["records removed"] = (counters["records removed"] ?? 0) + 1;
+      bump(this.parts, "records removed");
       effects.log("state", `removing ${describe(identity)}: not the master's`, "not the master's");
       follower.sweep(identity);
     }

@@ -6,9 +6,10 @@
 import type { Advance, KernelChange, KernelResult } from "../ports.ts";
 import type { Address } from "../record/address.ts";
 import type { Sa } from "../record/sa.ts";
+import { bump } from "./bump.ts";
 import { describe } from "./describe.ts";
 import { UNKNOWN_CONTENT } from "./inventory.ts";
-import { bump, type NodeParts } from "./parts.ts";
+import type { NodeParts } from "./parts.ts";
 import type { Step } from "./plan.ts";
 import type { Waiting } from "./queue.ts";
 

@@ -15,6 +15,7 @@ import {
   type RecordIdentity,
 } from "../record/record.ts";
 import { saKey } from "../record/sa.ts";
+import { bump } from "./bump.ts";
 import { describe } from "./describe.ts";
 import { type ComparisonParts, DumpComparison } from "./dump_comparison.ts";
 import type { GuardBook } from "./guard_book.ts";
@@ -152,7 +153,7 @@ export class OwnKernel {
       case "unreadable":
         return this.#cannotRead(event.what, event.reason);
       case "resync":
-        this.#bump("resyncs");
+        bump(this.parts, "resyncs");
         this.parts.effects.log("detail", `comparing with the kernel: ${event.reason}`);
         this.beginDump();
     }
@@ -295,7 +296,7 @@ export class OwnKernel {
 
   /** Somebody has laid hands on what is the master's. */
   #mend(identity: RecordIdentity, what: string): void {
-    this.#bump("records put back");
+    bump(this.parts, "records put back");
     this.parts.effects.log("state", `putting back ${describe(identity)}: ${what} in this kernel`, "put back");
   }
 
@@ -311,7 +312,7 @@ export class OwnKernel {
   }
 
   #cannotRead(what: string, reason: string): void {
-    this.#bump("unreadable records");
+    bump(this.parts, "unreadable records");
     this.parts.effects.log("error", `cannot synchronise ${what}: ${reason}`, reason);
   }
 
@@ -376,13 +377,8 @@ export class OwnKernel {
   #report(differing: readonly RecordIdentity[]): void {
     this.differing = differing;
     if (differing.length === 0) return;
-    this.#bump("comparisons with a difference");
+    bump(this.parts, "comparisons with a difference");
     this.parts.effects.log("state", `the kernel differed from what was known in ${differing.length} records`);
-  }
-
-  #bump(what: string): void {
-    const { counters } = this.parts;
-    counters[what] = (counters[what] ?? 0) + 1;
   }
 }
 

@@ -85,8 +85,3 @@ export function makeParts(settings: NodeSettings): NodeParts {
     : new Renegotiation({ heritage: inherited, perSecond, effects, counters });
   return { ...common, settings, queue, kernel, inherited, renegotiation };
 }
-
-/** Counts what has happened. */
-export function bump({ counters }: Pick<NodeParts, "counters">, what: string): void {
-  counters[what] = (counters[what] ?? 0) + 1;
-}

@@ -14,13 +14,14 @@ import type {
   Want,
   WantRecords,
 } from "../wire/native/message.ts";
+import { bump } from "./bump.ts";
 import { describe } from "./describe.ts";
 import type { ListEnd } from "./follower.ts";
 import { entryOf } from "./mirror.ts";
 import { Offers } from "./offers.ts";
 import { WINDOW_BYTES } from "./outbox.ts";
 import { isShared } from "./ownership.ts";
-import { bump, type NodeParts } from "./parts.ts";
+import type { NodeParts } from "./parts.ts";
 import { Reconciliation } from "./reconciliation.ts";
 
 /** What a peer speaks. `native`: it also compares; `snapshots`: an older one, which does not. */

@@ -6,9 +6,10 @@
 import { PeerError } from "../errors.ts";
 import { NO_MARK, saKey } from "../record/sa.ts";
 import type { Buckets as Answer, Digests, WantRecords } from "../wire/native/message.ts";
+import { bump } from "./bump.ts";
 import { answerTo, differencesIn, isLast, isRange, keysOf, questionsOf } from "./compare.ts";
 import type { MirrorEntry } from "./mirror.ts";
-import { bump, type NodeParts } from "./parts.ts";
+import type { NodeParts } from "./parts.ts";
 import { Verification } from "./verification.ts";
 
 /** Each bucket is compared at least every ten minutes: the mirror in so many parts, one at a time. */

@@ -14,6 +14,7 @@ import {
   prefixContains,
 } from "../record/address.ts";
 import type { Selector } from "../record/sa.ts";
+import { bump } from "./bump.ts";
 import type { Effects } from "./effect.ts";
 
 /** Until then data of the old master may come, and the tunnel would be an old one: TAIL of the design, section 6. */
@@ -226,9 +227,7 @@ export class Renegotiation {
   }
 
   #count(what: keyof Tally): void {
-    const { counters } = this.parts;
-    const name = COUNTER_NAMES[what];
-    counters[name] = (counters[name] ?? 0) + 1;
+    bump(this.parts, COUNTER_NAMES[what]);
     if (this.#tally !== undefined) this.#tally[what]++;
   }
 }
