@@ -179,14 +179,14 @@ function calm({ world }: Life): Gateway {
   return master;
 }
 
-/** Whether all follow the master and have taken all that it has. */
+/** Whether all follow the master and have taken all that it has, and who holds all of it is not demoted. */
 function isWell({ gateways }: World, master: Gateway): boolean {
   const { acting, epoch } = master.node!.membership;
   if (!acting || gateways.some(({ isBehind }) => isBehind)) return false;
-  return gateways.every(({ name, node }) =>
+  return gateways.every(({ name, node, kernel }) =>
     name === master.name ||
     node!.membership.followed === master.name && node!.membership.epoch === epoch && node!.synced &&
-      master.node!.lag(name, master.nowMs)?.changes === 0
+      master.node!.lag(name, master.nowMs)?.changes === 0 && (kernel.refuses || !node!.demotion.demoted)
   );
 }
 

@@ -6,7 +6,7 @@ import { DecodeError, PeerError } from "../../src/errors.ts";
 import { equalBytes } from "../../src/record/address.ts";
 import { decodeIdentity } from "../../src/record/encoding.ts";
 import { recordKey } from "../../src/record/record.ts";
-import type { Sa } from "../../src/record/sa.ts";
+import { type Sa, saKey } from "../../src/record/sa.ts";
 import type { Message, State } from "../../src/wire/native/message.ts";
 import type { Gateway } from "./gateway.ts";
 
@@ -31,11 +31,21 @@ interface Sent {
   flight: { readonly change: number; readonly bytes: number }[];
 }
 
+/** Packets that one gateway has sent without a gap with one key. */
+interface Sending {
+  readonly by: string;
+  readonly sa: string;
+  readonly from: bigint;
+  to: bigint;
+  /** When its daemon was started last nobody knew that the SA had come to the first of them. */
+  isForgotten: boolean;
+}
+
 export class Watch {
   /** Identities that have ever been in a kernel. */
   readonly identities = new Set<string>();
   /** The sequence numbers that went out, by the key of the SA. */
-  readonly #used = new Map<string, { readonly from: bigint; readonly to: bigint }[]>();
+  readonly #used = new Map<string, Sending[]>();
   readonly #sent = new Map<string, Sent>();
   /** What each gateway was told last by each peer of its role, on this session. */
   readonly #states = new Map<string, State>();
@@ -74,7 +84,8 @@ export class Watch {
     for (const message of messages) {
       if (message.type === "refused") this.text(from.name, message.reason);
       if (message.type === "ack" || !("change" in message) || message.change === 0) continue;
-      sent.last = Math.max(sent.last, message.change);
+      if (message.change !== sent.last + 1) sent.acknowledged = message.change - 1; // a new life counts anew
+      sent.last = message.change;
       const bytes = message.type === "put" ? message.content.length + message.volatile.length : 0;
       sent.flight.push({ change: message.change, bytes });
     }
@@ -156,17 +167,30 @@ export class Watch {
     }
   }
 
-  /** Packets go out on an SA. No number goes out twice with one key. */
+  /** Packets go out on an SA. No number goes out twice with one key, unless all have forgotten (sasyncd(8), CAVEATS). */
   packets({ name }: Gateway, sa: Sa, count: bigint): void {
     const key = sa.aead!.key.toHex();
     const { oseq } = sa.counters;
     const used = this.#used.get(key) ?? [];
-    const twice = used.find(({ from, to }) => oseq < to && oseq + count > from);
+    const twice = used.find(({ by, from, to, isForgotten }) =>
+      oseq < to && oseq + count > from && !(isForgotten && by === name)
+    );
     if (twice !== undefined) {
       const spi = sa.spi.toString(16);
       fail(name, `sends ${oseq} to ${oseq + count} on ${spi} again: ${twice.from} to ${twice.to} went out`);
     }
-    this.#used.set(key, [...used, { from: oseq, to: oseq + count }]);
+    const last = used.findLast(({ by }) => by === name);
+    if (last?.to === oseq && !last.isForgotten) last.to = oseq + count;
+    else used.push({ by: name, sa: saKey(sa), from: oseq, to: oseq + count, isForgotten: false });
+    this.#used.set(key, used);
+  }
+
+  /** A daemon starts, and knows of what it sent before only what some kernel or another daemon knows. */
+  starts({ name }: Gateway, gateways: readonly Gateway[]): void {
+    for (const sending of [...this.#used.values()].flat()) {
+      if (sending.by !== name) continue;
+      sending.isForgotten = !gateways.some((gateway) => hasHeard(gateway, sending));
+    }
   }
 
   /** Nobody takes packets of this SA any more. */
@@ -224,6 +248,13 @@ export class Watch {
 function isAlike(a: MirrorEntry | undefined, b: MirrorEntry): boolean {
   if (b.identity.kind === "policy") return a?.rank === b.rank;
   return a !== undefined && equalBytes(a.content, b.content);
+}
+
+/** Whether a gateway's daemon or kernel knows that the SA has reached these numbers. */
+function hasHeard({ node, kernel }: Gateway, { sa, from }: Sending): boolean {
+  const told = node?.mirror.get(sa)?.counters;
+  const held = kernel.records().find((record) => recordKey(record) === sa);
+  return told !== undefined && told.oseq >= from || held?.kind === "sa" && held.sa.counters.oseq >= from;
 }
 
 function wayOf(from: Gateway, to: Gateway): string {

@@ -113,6 +113,7 @@ export class World {
   start(gateway: Gateway): void {
     if (gateway.node !== undefined) return;
     this.tell(gateway.name, "starts");
+    this.watch.starts(gateway, this.gateways);
     gateway.kernel.readEvents(Infinity); // a new socket hears nothing of the past
     this.paths.setDead(gateway.name, false);
     const nodeId = (++this.#starts * 7919 % 65536).toString(16).padStart(32, "0");
