@@ -83,7 +83,7 @@ export function bitsFor(records: number): number {
 /**
  * The short digest of a record, from its whole one (record/digest.ts). SAs that differ in their mark only are found in
  * the order of their ranks, so with a mark the rank counts. That two differing records have the same one is rare, and
- * shows at the end in the digest of the whole mirror.
+ * shows at the end of a join in the digest of the whole mirror.
  */
 export function shortDigest(digest: Uint8Array, { kind, id }: RecordIdentity, rank: number): number {
   const short = digest[0]! << 24 | digest[1]! << 16 | digest[2]! << 8 | digest[3]!;

@@ -81,6 +81,8 @@ export class Follower {
   #counted: { readonly nodeId: string; readonly serial: number } | undefined;
   /** The last snapshot did not add up, and no other has been asked for. */
   #unequal = false;
+  /** What differs was looked for by narrow digests. */
+  #isNarrow = false;
   #received = 0;
   #acked = 0;
   /** Since the last snapshot: the own kernel may hold true limits, which are not a slave's. */
@@ -148,12 +150,17 @@ export class Follower {
     if (this.#counted?.nodeId !== nodeId) this.#counted = undefined;
     this.leases.followed(this.#counted !== undefined);
     if (!compares || this.mirror.size === 0) return this.effects.send(peer, { type: "want", identities: [] });
-    const counted = this.#counted?.serial ?? 0;
-    for (const question of questionsOf(this.mirror, "join", counted)) this.effects.send(peer, question);
+    this.#compare(peer, "join");
     if (this.mirror.refused === 0) return;
     // perhaps the kernel takes them now; if not, the master has to be told again
     const refused = [...this.mirror.values()].filter((entry) => entry.refused !== undefined);
     this.want(refused.map(({ identity }) => identity));
+  }
+
+  #compare(peer: string, purpose: "join" | "join-again"): void {
+    this.#isNarrow = purpose === "join";
+    const counted = this.#counted?.serial ?? 0;
+    for (const question of questionsOf(this.mirror, purpose, counted)) this.effects.send(peer, question);
   }
 
   /**
@@ -177,6 +184,7 @@ export class Follower {
     else {
       this.#began = true;
       const isWhole = change.type === "snapshot-begin";
+      this.#isNarrow &&= !isWhole;
       this.#unnamed = new Set(isWhole ? [...this.mirror.values()].map(({ key }) => key) : []);
     }
   }
@@ -397,11 +405,15 @@ export class Follower {
     this.#putMissing(change);
     this.#settleOrder();
     this.synced = this.mirror.size === count && equalBytes(this.mirror.digest, digest);
-    this.#unequal = !this.synced;
+    this.#unequal = !this.synced && !this.#isNarrow;
     if (this.synced) {
       this.#complete = { change, text: `synchronised with ${peer}: ${count} records` };
       this.snapshotMs.set(peer, nowMs);
       return;
+    }
+    if (this.#isNarrow) {
+      this.effects.log("state", `comparison with ${peer} does not add up: comparing by wider digests`);
+      return this.#compare(peer, "join-again");
     }
     const sizes = `${this.mirror.size} records, not ${count}`;
     this.effects.log("error", `snapshot of ${peer} does not add up: ${sizes}`);

@@ -358,5 +358,5 @@ export class PeerTalk {
 /** Whether a peer asks for everything anew: what it asked before means nothing any more. */
 function begins(question: Question): boolean {
   return question.type === "want" && question.identities.length === 0 ||
-    question.type === "digests" && question.purpose === "join" && question.first === 0;
+    question.type === "digests" && question.purpose !== "check" && question.first === 0;
 }

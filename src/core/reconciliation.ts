@@ -78,7 +78,7 @@ export class Reconciliation {
   hearQuestion(peer: string, question: Digests, epoch: number, nowMs: number): void {
     const { mirror, master, effects } = this.parts;
     require(isRange(question, question.digests.length));
-    const isJoin = question.purpose === "join";
+    const isJoin = question.purpose !== "check";
     if (isJoin && question.first === 0) {
       effects.send(peer, master.catchUp(peer, epoch, question.counted, nowMs));
     }
@@ -97,7 +97,7 @@ export class Reconciliation {
     if (purpose === "check" && this.verification.take(peer, answer, nowMs)) return;
     if (peer !== follower.master) return;
     const { lacking, alone } = differencesIn(answer, mirror.buckets);
-    if (purpose === "join" ? !follower.doubt(alone) : !follower.synced) return;
+    if (purpose === "check" ? !follower.synced : !follower.doubt(alone)) return;
     if (purpose === "check") {
       if (lists.length > 0) bump(this.parts, "buckets that differed");
       follower.want(alone.map((key) => mirror.get(key)!.identity));
@@ -109,16 +109,14 @@ export class Reconciliation {
   /** A slave wants records of this master. @throws {PeerError} */
   hearWant(peer: string, want: WantRecords): void {
     const { mirror, master } = this.parts;
-    const { purpose, bits, count, lists } = want;
+    const { purpose, count, lists } = want;
     require(isRange(want, count, lists));
     const outbox = master.outbox(peer);
     if (outbox === undefined) return;
-    const wanted = keysOf(lists, bits, mirror.buckets).flatMap((
-      key,
-    ) => [mirror.get(key)!, ...this.#unmarked(key)]);
+    const wanted = keysOf(want, mirror.buckets).flatMap((key) => [mirror.get(key)!, ...this.#unmarked(key)]);
     // in their order, so that the slave's kernel has them in it
     for (const { identity } of wanted.toSorted((a, b) => a.rank - b.rank)) outbox.touch(identity);
-    if (purpose === "join" && outbox.comparing && isLast(want, count)) outbox.end();
+    if (purpose !== "check" && outbox.comparing && isLast(want, count)) outbox.end();
   }
 
   /** The rank of an SA without a mark counts among those that have one, and its digest does not show it. */

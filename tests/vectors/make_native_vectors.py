@@ -182,8 +182,12 @@ MESSAGES = {
     "pong": message(14, u64(77)),
     "bye": message(15, block(b"going down")),
     "digests": message(CRITICAL | 16, u8(1), u64(6), u8(7), u16(64), u16(2), u32(1), u32(2**32 - 2)),
+    "digestsJoin": message(CRITICAL | 16, u8(0), u64(6), u8(7), u16(64), u16(2), u16(1), u16(2**16 - 2)),
     "buckets": message(
         CRITICAL | 17, u8(0), u8(7), u16(64), u16(2),
+        u16(2), u16(65), u16(2), u16(0x0102), u16(2**16 - 1), u16(66), u16(0)),
+    "bucketsAgain": message(
+        CRITICAL | 17, u8(2), u8(7), u16(64), u16(2),
         u16(2), u16(65), u16(2), u32(0x01020304), u32(2**32 - 1), u16(66), u16(0)),
     "wantRecords": message(
         CRITICAL | 18, u8(1), u8(7), u16(64), u16(2), u16(1), u16(65), u16(1), u32(2**32 - 1)),

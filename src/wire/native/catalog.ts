@@ -26,7 +26,7 @@ import {
   type WireFields,
   word,
 } from "./fields.ts";
-import { type BucketList, DEMOTION_CAUSES, type Message } from "./message.ts";
+import { type BucketList, DEMOTION_CAUSES, type Message, type Purpose, PURPOSES } from "./message.ts";
 
 /** The sender's next frame uses its next key. Made and taken by the session, never seen outside of it. */
 export interface Rekey {
@@ -53,7 +53,7 @@ const MAX_REASON_BYTES = 0x200;
 export const MAX_WANTED = 64;
 /** Most buckets in one DIGESTS. */
 export const MAX_BUCKETS = 4096;
-/** Most bytes of all lists of one BUCKETS or WANT RECORDS, at 4 for each bucket and each record. */
+/** Most bytes of all lists of one BUCKETS or WANT RECORDS, at 4 for each bucket and each record, narrow or not. */
 export const MAX_LISTS_BYTES = 0xe000;
 /** Most lines in one PREMISES, and the longest. */
 export const MAX_LINES = 64;
@@ -99,16 +99,38 @@ const address: WireField<Address> = {
   },
 };
 
-const purpose = choice(["join", "check"]);
-const bucketList: WireField<BucketList> = struct({
-  bucket: short,
-  digests: list(digest32, MAX_LISTS_BYTES / 4),
+const purpose = choice(PURPOSES);
+
+/** u8 purpose, then the other members: it says how wide their digests are. */
+function comparison<B extends { readonly purpose: Purpose }>(
+  fieldsOf: (digest: WireField<number>) => WireFields<Omit<B, "purpose">>,
+): WireField<B> {
+  const [narrow, wide] = [struct(fieldsOf(short)), struct(fieldsOf(digest32))];
+  const rest = (of: Purpose) => of === "join" ? narrow : wide;
+  return {
+    minBytes: purpose.minBytes + narrow.minBytes,
+    maxBytes: purpose.maxBytes + wide.maxBytes,
+    read(reader) {
+      const of = purpose.read(reader);
+      return { purpose: of, ...rest(of).read(reader) } as B; // the purpose and all others
+    },
+    write(writer, value) {
+      purpose.write(writer, value.purpose);
+      rest(value.purpose).write(writer, value);
+    },
+  };
+}
+
+/** BUCKETS and WANT RECORDS. Many short lists or a few long ones: together they fit. */
+const lists = comparison<BodyOf<"buckets">>((digest) => {
+  const bucketList = struct<BucketList>({ bucket: short, digests: list(digest, MAX_LISTS_BYTES / 4) });
+  return {
+    bits: byte,
+    first: short,
+    count: short,
+    lists: { ...list(bucketList, MAX_BUCKETS), maxBytes: MAX_LISTS_BYTES + 2 },
+  };
 });
-/** Many short lists or a few long ones: together they fit. */
-const lists: WireField<readonly BucketList[]> = {
-  ...list(bucketList, MAX_BUCKETS),
-  maxBytes: MAX_LISTS_BYTES + 2,
-};
 
 /** Every message of the protocol. */
 export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
@@ -147,15 +169,18 @@ export const CATALOG: { readonly [T in TypeName]: Entry<BodyOf<T>> } = {
   ping: critical(13, { token: counter }),
   pong: advisory(14, { token: counter }),
   bye: advisory(15, { reason }),
-  digests: critical(16, {
-    purpose,
-    counted: counter,
-    bits: byte,
-    first: short,
-    digests: list(digest32, MAX_BUCKETS),
-  }),
-  buckets: critical(17, { purpose, bits: byte, first: short, count: short, lists }),
-  "want-records": critical(18, { purpose, bits: byte, first: short, count: short, lists }),
+  digests: {
+    number: 16,
+    critical: true,
+    body: comparison((digest) => ({
+      counted: counter,
+      bits: byte,
+      first: short,
+      digests: list(digest, MAX_BUCKETS),
+    })),
+  },
+  buckets: { number: 17, critical: true, body: lists },
+  "want-records": { number: 18, critical: true, body: lists },
   "catch-up": critical(19, { change: counter, epoch: counter }),
   counted: advisory(20, { serial: counter }),
   "ask-premises": advisory(21, {}),

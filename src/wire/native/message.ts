@@ -8,8 +8,11 @@ export const REVISION = 1;
 
 /** Bits of HELLO's capabilities; unknown ones mean nothing. */
 export const CAPABILITY = {
-  /** Understands DIGESTS and what belongs to them, so that it need not be given all when it comes back. */
-  DIGESTS: 1,
+  /**
+   * Understands DIGESTS and what belongs to them, so that it need not be given all when it comes back. Bit 0 was for
+   * this while all digests were wide.
+   */
+  DIGESTS: 2,
 } as const;
 
 /** First message on a session, from both sides; the initiator's proves that it is alive. */
@@ -108,8 +111,13 @@ export interface Want {
   readonly identities: readonly { readonly kind: "sa" | "policy"; readonly identity: Uint8Array }[];
 }
 
-/** Why mirrors are compared: a slave joins its master, or somebody wants to know whether they are equal. */
-export type Purpose = "join" | "check";
+/**
+ * Why mirrors are compared: a slave joins its master, or somebody wants to know whether they are equal; by their place
+ * in this list on the wire. Digests are narrow, the upper halves, for `join` alone: the digest of the whole mirror
+ * follows, and when it differs the slave joins again by wide ones.
+ */
+export const PURPOSES = ["join", "check", "join-again"] as const;
+export type Purpose = typeof PURPOSES[number];
 
 /** Which part of a mirror is compared: of 2^`bits` buckets those from `first` on. */
 export interface BucketRange {
@@ -117,7 +125,7 @@ export interface BucketRange {
   readonly first: number;
 }
 
-/** The digests of a bucket's records (u32 in the wire, as signed numbers here), or of some of them. */
+/** The digests of a bucket's records, or of some of them: u32 in the wire, signed numbers here; narrow ones are u16. */
 export interface BucketList {
   readonly bucket: number;
   readonly digests: readonly number[];

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MOST_BITS } from "../../../src/core/buckets.ts";
 import { PeerError } from "../../../src/errors.ts";
 import type { IpsecRecord } from "../../../src/record/record.ts";
-import { encodeIdentity } from "../../../src/record/encoding.ts";
+import { digestOf } from "../../../src/record/digest.ts";
+import { encodeContent, encodeIdentity } from "../../../src/record/encoding.ts";
 import { identityOf, recordKey } from "../../../src/record/record.ts";
 import type { Message } from "../../../src/wire/native/message.ts";
 import {
@@ -75,6 +76,42 @@ Deno.test("a slave that comes back is given what differs, and what is gone goes"
   assertEquals(taken.includes("delete"), false, "what was not named goes at the end");
   assertEqualPair(master, slave);
   assertEquals(slave.done.toSorted(), ["delete sa 1", "put sa 2", "put sa 4"]);
+});
+
+/** The same SA with other content of which a join sees no difference. */
+function alike(spi: number): IpsecRecord {
+  const upper = (record: IpsecRecord) => digestOf(encodeContent(record), 0).toHex().slice(0, 4);
+  const wanted = upper(sa(spi));
+  for (let reqid = 0x10000;; reqid++) {
+    const other = sa(spi, { reqid });
+    if (upper(other) === wanted) return other;
+  }
+}
+
+Deno.test("a slave that comes back looks again for what narrow digests do not tell", () => {
+  const { master, slave } = pair();
+  disconnect(master, slave);
+  master.kernel.disturb({ kind: "put", record: alike(2) });
+  master.turn();
+  const comparison = ["catch-up", "buckets"];
+  const taken = meet(master, slave);
+  assertEquals(taken, [...comparison, "snapshot-end", ...comparison, "put", "snapshot-end"]);
+  assertEqualPair(master, slave);
+  assertEquals(slave.done, ["put sa 2"]);
+});
+
+Deno.test("a slave that comes back is given everything when wide digests do not tell either", () => {
+  const { master, slave } = pair();
+  const { mirror } = slave.node;
+  const { key, ...entry } = mirror.get(recordKey(sa(2)))!;
+  const [, digest] = [...mirror.buckets.records(0, 0)].find(([other]) => other === key)!;
+  mirror.set({ ...entry, key, content: encodeContent(sa(2, { reqid: 9 })) });
+  mirror.buckets.set(key, digest);
+  disconnect(master, slave);
+  const taken = meet(master, slave);
+  assertEquals(taken.filter((type) => type === "catch-up").length, 2);
+  assertEquals(taken.filter((type) => type === "snapshot-begin").length, 1);
+  assertEqualPair(master, slave);
 });
 
 Deno.test("a slave that comes back is given policies in their order", () => {

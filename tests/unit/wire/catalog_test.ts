@@ -58,9 +58,18 @@ const vectors: { readonly [K in keyof typeof MESSAGE_VECTORS]: WireMessage } = {
   pong: { type: "pong", token: 77 },
   bye: { type: "bye", reason: "going down" },
   digests: { type: "digests", purpose: "check", counted: 6, bits: 7, first: 64, digests: [1, -2] },
+  digestsJoin: { type: "digests", purpose: "join", counted: 6, bits: 7, first: 64, digests: [1, 0xfffe] },
   buckets: {
     type: "buckets",
     purpose: "join",
+    bits: 7,
+    first: 64,
+    count: 2,
+    lists: [{ bucket: 65, digests: [0x0102, 0xffff] }, { bucket: 66, digests: [] }],
+  },
+  bucketsAgain: {
+    type: "buckets",
+    purpose: "join-again",
     bits: 7,
     first: 64,
     count: 2,
@@ -108,6 +117,24 @@ const refused: readonly [string, string, new (what: string, detail: string) => E
   ["a change number above 2^53 - 1", "800a00080020000000000000", DecodeError, "number 9007199254740992"],
   ["an unknown kind", "8007000a00000000000000040232", DecodeError, "no meaning for 2"],
   ["a list longer than its bound", "80090004ffff0000", DecodeError, "list of 65535"],
+  [
+    "a purpose that there is not",
+    "8010000e03000000000000000607000000000000",
+    DecodeError,
+    "no meaning for 3",
+  ],
+  [
+    "wide digests at a join",
+    "801000120000000000000000060700000001 00000001".replace(" ", ""),
+    DecodeError,
+    "2 bytes left",
+  ],
+  [
+    "narrow digests at a check",
+    "801000100100000000000000060700000001 0001".replace(" ", ""),
+    DecodeError,
+    "need 4 bytes",
+  ],
   ["control characters in a reason", "000f00030001 0a".replace(" ", ""), DecodeError, "control"],
   ["bytes behind the last member", "000f0005000161 6262".replace(" ", ""), DecodeError, "2 bytes left over"],
 ];
@@ -151,6 +178,8 @@ Deno.test("encodeMessages() gives a long message a payload of its own", () => {
 const unwritable: readonly [string, WireMessage][] = [
   ["a change number above 2^53 - 1", { type: "ack", change: 2 ** 53 }],
   ["a change number below 0", { type: "ack", change: -1 }],
+  ["a wide digest at a join", { ...vectors.digestsJoin, digests: [0x10000] } as WireMessage], // a digests
+  ["a signed digest at a join", { ...vectors.digestsJoin, digests: [-1] } as WireMessage], // a digests
   ["a node id of 15 bytes", { ...vectors.hello, nodeId: new Uint8Array(15) } as WireMessage], // a hello
   ["a content longer than a frame", { ...vectors.put, content: new Uint8Array(0xe001) } as WireMessage], // a put
 ];
