@@ -26,6 +26,19 @@ export function anyAddress(family: 4 | 6): Address {
   return new Uint8Array(family === 4 ? 4 : 16);
 }
 
+/** Addresses that were read lately, by their last bits: thousands of SAs share a few, in memory too. */
+const lately: { readonly number: number; readonly address: Address }[] = [];
+
+/** The IPv4 address of that number. Decoders of records use it: never write to what it gives. */
+export function ipv4Of(number: number): Address {
+  const slot = number & 0xff;
+  const known = lately[slot];
+  if (known?.number === number) return known.address;
+  const address = Uint8Array.of(number >>> 24, number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
+  lately[slot] = { number, address };
+  return address;
+}
+
 export function isAnyAddress(address: Address): boolean {
   return address.every((byte) => byte === 0);
 }

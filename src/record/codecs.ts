@@ -4,7 +4,7 @@ import { DecodeError } from "../errors.ts";
 import { bytes, type Field, Layout, u16be, u32be, u8 } from "../layout/layout.ts";
 import type { Reader } from "../layout/reader.ts";
 import type { Writer } from "../layout/writer.ts";
-import { type Address, addressBits, anyAddress, type Family, isAnyAddress } from "./address.ts";
+import { type Address, addressBits, anyAddress, type Family, ipv4Of, isAnyAddress } from "./address.ts";
 import type { AlgorithmId } from "./algorithms.ts";
 import type { Codec } from "./attribute_table.ts";
 import type { Template } from "./policy.ts";
@@ -270,18 +270,6 @@ function readAddress(reader: Reader, length: number): Address {
   if (length === 4) return ipv4Of(reader.u32be());
   if (length !== 16) throw new DecodeError(reader.struct, `address of ${length} bytes`);
   return reader.bytes(length);
-}
-
-/** Addresses that were read lately, by their last bits: thousands of SAs share a few, in memory too. */
-const lately: { readonly number: number; readonly address: Address }[] = [];
-
-function ipv4Of(number: number): Address {
-  const slot = number & 0xff;
-  const known = lately[slot];
-  if (known?.number === number) return known.address;
-  const address = Uint8Array.of(number >>> 24, number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
-  lately[slot] = { number, address };
-  return address;
 }
 
 function writeAddress(writer: Writer, value: Address): void {

@@ -2,6 +2,7 @@
 
 import { attributeHead, type NetlinkAttributes } from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
+import { Slab } from "../layout/slab.ts";
 import type { Writer } from "../layout/writer.ts";
 import type { Cipher, Compression, Integrity, Sa } from "../record/sa.ts";
 import { aeads, ciphers, compressions, integrities } from "./algorithms.ts";
@@ -58,8 +59,11 @@ function readCompression(value: Uint8Array | undefined): Compression | undefined
   return { id: compressions.fromKernel(xfrmAlgo.read(new Reader(value, "XFRMA_ALG_COMP")).name) };
 }
 
+/** A dump holds as many as there are SAs. */
+const keys = new Slab();
+
 function readKey(reader: Reader, keyBits: number): Uint8Array {
-  const key = reader.bytes(Math.ceil(keyBits / 8)).slice();
+  const key = keys.copy(reader.bytes(Math.ceil(keyBits / 8)));
   if (keyBits % 8 !== 0) throw new Refusal(`key of ${keyBits} bits`);
   if (keyBits > 0 && key.every((byte) => byte === 0)) {
     throw new Refusal("the kernel blanks keys (lockdown: confidentiality), nothing can be copied");

@@ -5,14 +5,7 @@ import type { ValuesOf } from "../layout/layout.ts";
 import { attributeHead, type NetlinkAttributes, writeAttribute } from "../layout/netlink.ts";
 import { Reader } from "../layout/reader.ts";
 import { Writer } from "../layout/writer.ts";
-import {
-  type Address,
-  addressBits,
-  anyAddress,
-  type Family,
-  familyOf,
-  isAnyAddress,
-} from "../record/address.ts";
+import { type Address, addressBits, type Family, familyOf, ipv4Of, isAnyAddress } from "../record/address.ts";
 import { type OpaqueAttribute, SPACE } from "../record/opaque.ts";
 import { type Mark, NO_MARK, type Selector } from "../record/sa.ts";
 import {
@@ -48,9 +41,10 @@ export function familyToKernel(family: Family): number {
   return family === 0 ? AF_UNSPEC : family === 4 ? AF_INET : AF_INET6;
 }
 
-/** A copy of the address in the 16 bytes of an xfrm_address_t; all of them where no family is stated. */
+/** The address in the 16 bytes of an xfrm_address_t, no view of them; all of them where no family is stated. */
 export function addressFromKernel(bytes: Uint8Array, family: Family): Address {
-  return family === 4 ? bytes.slice(0, 4) : bytes.slice();
+  if (family !== 4) return bytes.slice();
+  return ipv4Of((bytes[0]! << 24 | bytes[1]! << 16 | bytes[2]! << 8 | bytes[3]!) >>> 0);
 }
 
 /** Interface index 0 is the empty name; one that is not there is named by its index, for the log. */
@@ -63,8 +57,8 @@ export function selectorFromKernel(values: SelectorValues, interfaces: Interface
   const { ifindex } = values;
   return {
     family,
-    src: family === 0 ? anyAddress(4) : addressFromKernel(values.saddr, family),
-    dst: family === 0 ? anyAddress(4) : addressFromKernel(values.daddr, family),
+    src: family === 0 ? ipv4Of(0) : addressFromKernel(values.saddr, family),
+    dst: family === 0 ? ipv4Of(0) : addressFromKernel(values.daddr, family),
     srcBits: values.prefixlenS,
     dstBits: values.prefixlenD,
     srcPort: values.sport,
