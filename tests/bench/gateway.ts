@@ -133,7 +133,9 @@ async function run(settings: GatewaySettings): Promise<void> {
   const config = parseConfig(configurationOf(settings), "sasyncd.conf", noKeyFile);
   const resolved = resolveConfig(config, { host: () => [], interfaceAddresses: () => [] });
   const kernel = new MeasuredKernel(clock);
+  const before = Deno.memoryUsage().rss;
   fill(kernel, settings);
+  tell(`the played kernel: ${Math.round((Deno.memoryUsage().rss - before) / 2 ** 20)} MiB`);
   kernel.changeUs = settings.changeUs ?? 0;
   kernel.tellsCounters = settings.tellsCounters === true;
   const tracker = new OrderedTracker(libc, settings.role);

@@ -11,7 +11,7 @@ import {
 } from "../../src/layout/netlink.ts";
 import { Writer } from "../../src/layout/writer.ts";
 import type { KernelSocket } from "../../src/ports.ts";
-import { formatAddress } from "../../src/record/address.ts";
+import { formatAddress, ipv4Of } from "../../src/record/address.ts";
 import type { Policy } from "../../src/record/policy.ts";
 import type { Sa } from "../../src/record/sa.ts";
 import { XFRM_MSG_NEWSA } from "../../src/xfrm/constants.ts";
@@ -26,13 +26,18 @@ const BATCH = 64;
 const FIRST_SPI = 0x10000;
 const SAS_PER_PEER = 1000;
 
-/** The SA number `index`, of 1,000 for each of its peers. */
+const SAMPLE = sampleSa({ src: Uint8Array.of(192, 0, 2, 100) });
+const AEAD = SAMPLE.aead!;
+
+/** The SA number `index`, of 1,000 for each of its peers. With a key of its own; all else that is alike is shared. */
 export function saOf(index: number): Sa {
-  return sampleSa({
-    src: Uint8Array.of(192, 0, 2, 100),
-    dst: Uint8Array.of(192, 0, 2, 110 + Math.floor(index / SAS_PER_PEER)),
+  const host = 110 + Math.floor(index / SAS_PER_PEER) & 0xff;
+  return {
+    ...SAMPLE,
+    dst: ipv4Of(0xc0000200 + host),
     spi: FIRST_SPI + index,
-  });
+    aead: { ...AEAD, key: AEAD.key.slice() },
+  };
 }
 
 /** The policy number `index`: one for each host behind the peers. */

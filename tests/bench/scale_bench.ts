@@ -42,6 +42,7 @@ async function measure(sas: number): Promise<Column> {
     ...{ own: 1, peers: [2], role: "MASTER", sas, policies: sas / 10, disturbance },
   });
   await momentOf(master, /master in epoch/);
+  const [, kernelMiB = ""] = await master.waitForLine(/the played kernel: (\d+) MiB/);
   const masterBefore = master.usage().cpuSeconds;
   const slave = startGateway({ ...place, own: 2, peers: [1], role: "SLAVE" });
   const pair = { master, slave };
@@ -55,6 +56,7 @@ async function measure(sas: number): Promise<Column> {
         ", ",
       ),
       "  at its peak": [master, slave].map((one) => `${one.usage().peakMemoryMiB.toFixed(0)} MiB`).join(", "),
+      "  of it the master's played kernel": `${kernelMiB} MiB`,
     },
     await takingOver(pair),
   ];
