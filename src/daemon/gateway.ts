@@ -242,10 +242,16 @@ export class Gateway {
     if (!this.#moreEvents) node.kernelDrained();
   }
 
+  /** A master may not send before its SAs stand above all that the old one sent: until then its dump waits. */
+  get #isMovingOn(): boolean {
+    const { node, clock } = this.options;
+    return node.membership.role === "MASTER" && node.advancing && clock.bootMs() >= this.#applyAtMs;
+  }
+
   #continueDump(): void {
     const { node, kernel, clock } = this.options;
     node.compare(COMPARISONS_PER_TURN, clock.bootMs());
-    if (this.#dump === "none" || clock.bootMs() < this.#dumpAtMs) return;
+    if (this.#dump === "none" || this.#isMovingOn || clock.bootMs() < this.#dumpAtMs) return;
     let records: readonly IpsecRecord[] | undefined;
     const isWell = this.#survive("read the kernel's SADB and SPD", () => {
       if (this.#dump === "due") kernel.beginDump();

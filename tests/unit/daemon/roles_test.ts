@@ -6,7 +6,7 @@ import { FileDemoter } from "../../../src/daemon/file_demoter.ts";
 import { SyscallError } from "../../../src/errors.ts";
 import type { Demoter, KernelChange, Role, RoleState, RoleTracker } from "../../../src/ports.ts";
 import { FakeDaemon } from "../../fakes/gateways.ts";
-import { sampleSa } from "../../fakes/records.ts";
+import { samplePolicy, sampleSa } from "../../fakes/records.ts";
 import { World } from "../../fakes/world.ts";
 
 const A = "10.0.0.1";
@@ -75,6 +75,35 @@ function makeNode(world: World, address: string, role: Role) {
   return { tracker, demoter, daemon };
 }
 
+/** A slave whose master has been silent for long is made master; an SA takes its kernel a millisecond to move on. */
+async function takeOverLate(kernelFails: () => boolean) {
+  const world = new World();
+  const [old, heir] = [makeNode(world, A, "MASTER"), makeNode(world, B, "SLAVE")];
+  const outbound: KernelChange = { kind: "put", record: { kind: "policy", policy: samplePolicy() } };
+  old.daemon.kernel.apply([...sas(HELD), outbound]);
+  await world.run(5000);
+  old.daemon.poller.frozen = true;
+  await world.run(10_000);
+  const { kernel, guard } = heir.daemon;
+  const [advance, beginDump] = [kernel.advance.bind(kernel), kernel.beginDump.bind(kernel)];
+  let moved = 0;
+  /** How many SAs had been moved on when a dump began. */
+  const dumps: number[] = [];
+  kernel.advance = (advances) => {
+    if (kernelFails()) throw new SyscallError("send to the kernel", "ENOBUFS", 105);
+    moved += advances.length;
+    world.clock.nowMs += advances.length;
+    return advance(advances);
+  };
+  kernel.beginDump = () => {
+    dumps.push(moved);
+    beginDump();
+  };
+  heir.tracker.set("MASTER");
+  await world.run(5000);
+  return { dumps, guarded: guard.addresses };
+}
+
 Deno.test("Gateway follows its tracker at once, and says why", async () => {
   const world = new World();
   const { tracker, daemon } = makeNode(world, A, "SLAVE");
@@ -85,6 +114,14 @@ Deno.test("Gateway follows its tracker at once, and says why", async () => {
     "state: INIT -> SLAVE: it says so",
     "state: SLAVE -> MASTER: it says so",
   ]);
+});
+
+Deno.test("Gateway that takes over moves its SAs on before it reads its kernel", async () => {
+  assertEquals(await takeOverLate(() => false), { dumps: [HELD], guarded: [] });
+});
+
+Deno.test("Gateway that takes over reads its kernel though SAs cannot be moved on", async () => {
+  assertEquals(await takeOverLate(() => true), { dumps: [0], guarded: ["192.0.2.1"] });
 });
 
 Deno.test("Gateway follows a flapping tracker to its end, without a takeover for each flap", async () => {
