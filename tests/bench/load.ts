@@ -14,7 +14,9 @@ import type { KernelSocket } from "../../src/ports.ts";
 import { formatAddress, ipv4Of } from "../../src/record/address.ts";
 import type { Policy } from "../../src/record/policy.ts";
 import type { Sa } from "../../src/record/sa.ts";
-import { XFRM_MSG_NEWSA } from "../../src/xfrm/constants.ts";
+import { XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA } from "../../src/xfrm/constants.ts";
+import { encodePolicy } from "../../src/xfrm/policy.ts";
+import type { Encoded } from "../../src/xfrm/refusal.ts";
 import { encodeSa } from "../../src/xfrm/sa.ts";
 import { samplePolicy, sampleSa, sampleSelector, sampleTemplate } from "../fakes/records.ts";
 
@@ -58,23 +60,38 @@ export function ipLine(index: number): string {
     `mode tunnel replay-window 32 flag af-unspec aead rfc4106(gcm(aes)) 0x${key} 128`;
 }
 
+/** The load has no interfaces and no ages. */
+const SURROUNDINGS = { nowSeconds: 0, interfaces: { nameOf: () => undefined, indexOf: () => undefined } };
+
 /** Requests for the SAs from `first` on, 64 in each datagram. */
 export function newSaDatagrams(first: number, count: number, portId: number): Uint8Array[] {
+  const encode = (i: number) => encodeSa(saOf(first + i), SURROUNDINGS);
+  return datagramsOf(XFRM_MSG_NEWSA, count, portId, encode);
+}
+
+/** Requests for so many policies, 64 in each datagram. */
+export function newPolicyDatagrams(count: number, portId: number): Uint8Array[] {
+  const encode = (i: number) => encodePolicy(policyOf(i), SURROUNDINGS);
+  return datagramsOf(XFRM_MSG_NEWPOLICY, count, portId, encode);
+}
+
+function datagramsOf(
+  type: number,
+  count: number,
+  pid: number,
+  encode: (index: number) => Encoded,
+): Uint8Array[] {
   const datagrams: Uint8Array[] = [];
   for (let done = 0; done < count; done += BATCH) {
     const writer = new Writer();
-    for (let i = done; i < Math.min(count, done + BATCH); i++) writeNewSa(writer, first + i, portId);
+    for (let i = done; i < Math.min(count, done + BATCH); i++) {
+      const encoded = encode(i);
+      if (!encoded.ok) throw new TypeError(`Cannot encode number ${i}: ${encoded.reason}`);
+      writeMessage(writer, { type, flags: NLM_F_REQUEST | NLM_F_ACK, seq: i + 1, pid }, encoded.body);
+    }
     datagrams.push(writer.finish());
   }
   return datagrams;
-}
-
-function writeNewSa(writer: Writer, index: number, pid: number): void {
-  const interfaces = { nameOf: () => undefined, indexOf: () => undefined };
-  const encoded = encodeSa(saOf(index), { nowSeconds: 0, interfaces });
-  if (!encoded.ok) throw new TypeError(`Cannot encode SA ${index}: ${encoded.reason}`);
-  const head = { type: XFRM_MSG_NEWSA, flags: NLM_F_REQUEST | NLM_F_ACK, seq: index + 1, pid };
-  writeMessage(writer, head, encoded.body);
 }
 
 /** Reads the `count` acknowledgements that a send has left. @throws {SyscallError | Error} when one is none, or missing */
@@ -85,13 +102,15 @@ export function readAcks(socket: KernelSocket, count: number): void {
     for (const message of splitDatagram(received.bytes)) {
       if (message.type !== NLMSG_ERROR) continue;
       const { errno, text } = readVerdict(message);
-      if (errno !== 0) throw new SyscallError(`add SA ${message.seq - 1} (${text})`, `errno ${errno}`, errno);
+      if (errno !== 0) {
+        throw new SyscallError(`add number ${message.seq - 1} (${text})`, `errno ${errno}`, errno);
+      }
       left--;
     }
   }
 }
 
-/** How many requests a datagram number `index` of `newSaDatagrams` has. */
+/** How many requests the datagram number `index` of `count` requests has. */
 export function requestsIn(index: number, count: number): number {
   return Math.min(BATCH, count - index * BATCH);
 }
