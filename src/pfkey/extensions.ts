@@ -6,6 +6,7 @@
 import { DecodeError } from "../errors.ts";
 import { Layout, pad, u16, u32, u32be, u64, u8, type ValuesOf } from "../layout/layout.ts";
 import { Reader } from "../layout/reader.ts";
+import { Slab } from "../layout/slab.ts";
 import { addressBits, familyOf } from "../record/address.ts";
 import { type Extensions, type ExtensionWriter, type Platform, WORD_BYTES } from "./message.ts";
 import { type Endpoint, readSockaddr, writeSockaddr } from "./sockaddr.ts";
@@ -154,6 +155,9 @@ export function requireAddress(extensions: Extensions, type: number, platform: P
   return address;
 }
 
+/** A dump holds as many as there are SAs. */
+const keys = new Slab();
+
 /** A key; undefined when the extension is missing. @throws {DecodeError} also for bits that fill no bytes. */
 export function readKey(
   extensions: Extensions,
@@ -165,7 +169,7 @@ export function readKey(
   const reader = new Reader(extension, sadbKey.name, order);
   const { bits } = sadbKey.read(reader);
   if (bits % 8 !== 0) throw new DecodeError(sadbKey.name, `key of ${bits} bits`);
-  const key = reader.bytes(bits / 8).slice();
+  const key = keys.copy(reader.bytes(bits / 8));
   endPadded(reader);
   return { bits, key };
 }

@@ -161,10 +161,11 @@ function readSelector(extensions: Extensions, dst: Address, platform: Platform):
 /** The kernel gives an SA without a selector the family of its addresses. */
 function emptySelector(dst: Address): Selector {
   const family = familyOf(dst);
+  const any = anyAddress(family);
   return {
     family,
-    src: anyAddress(family),
-    dst: anyAddress(family),
+    src: any,
+    dst: any,
     srcBits: 0,
     dstBits: 0,
     srcPort: 0,

@@ -1,18 +1,20 @@
 /** Internet socket addresses as PF_KEY messages hold them: `sockaddr_in` and `sockaddr_in6`, with sa_len on the BSDs. */
 
 import { DecodeError } from "../errors.ts";
-import { bytes, Layout, pad, u16be } from "../layout/layout.ts";
+import { bytes, type Field, Layout, pad, u16be } from "../layout/layout.ts";
 import type { Reader } from "../layout/reader.ts";
 import type { Writer } from "../layout/writer.ts";
-import { type Address, familyOf } from "../record/address.ts";
+import { type Address, familyOf, ipv4Of } from "../record/address.ts";
 import type { Platform } from "./message.ts";
 
 const AF_INET = 2;
 /** What `struct sockaddr` has behind length and family. */
 const SA_DATA_BYTES = 14;
 
+const ipv4: Field<Address> = { ...bytes(4), read: (reader) => ipv4Of(reader.u32be()) };
+
 /** `struct sockaddr_in` behind its length and family, 16 bytes in all. */
-const sockaddrIn = new Layout("sockaddr_in", 14, { port: u16be, address: bytes(4), zero: pad(8) });
+const sockaddrIn = new Layout("sockaddr_in", 14, { port: u16be, address: ipv4, zero: pad(8) });
 /** `struct sockaddr_in6` behind its length and family, 28 bytes in all. The scope is not told: it is a node's own. */
 const sockaddrIn6 = new Layout("sockaddr_in6", 26, {
   port: u16be,

@@ -26,12 +26,12 @@ export function anyAddress(family: 4 | 6): Address {
   return new Uint8Array(family === 4 ? 4 : 16);
 }
 
-/** Addresses that were read lately, by their last bits: thousands of SAs share a few, in memory too. */
-const lately: { readonly number: number; readonly address: Address }[] = [];
+/** Addresses that were read lately, by a hash: thousands of SAs share a few, in memory too. */
+const lately = new Array<{ readonly number: number; readonly address: Address } | undefined>(4096);
 
 /** The IPv4 address of that number. Decoders of records use it: never write to what it gives. */
 export function ipv4Of(number: number): Address {
-  const slot = number & 0xff;
+  const slot = Math.imul(number, 0x9e3779b1) >>> 20;
   const known = lately[slot];
   if (known?.number === number) return known.address;
   const address = Uint8Array.of(number >>> 24, number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
