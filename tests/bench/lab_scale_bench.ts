@@ -155,7 +155,8 @@ async function takingOver(name: string, heir: Sasyncd, other: Sasyncd): Promise<
   await waitForRole(heir, "MASTER", from);
   const role = seconds(begin);
   await rules.waitForLine(/^Deleted .*unreachable/, PATIENCE_MS);
-  note(`${name}: MASTER, may send`, `${role}, ${seconds(begin)}`);
+  const [, stale = 0] = heir.log.slice(from).join("\n").match(/(\d+) leases were stale/) ?? [];
+  note(`${name}: MASTER, may send`, `${role}, ${seconds(begin)}, ${stale} stale leases`);
   await rules.end();
 }
 
