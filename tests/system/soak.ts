@@ -48,10 +48,10 @@ async function boot(): Promise<number> {
   });
 }
 
-const configuration = (own: string) =>
-  configurationOf(own, [`interface pub address ${ADDRESS.virtual.pub.v4}`, "control none"], {
-    gateways: THREE,
-  });
+function configuration(own: string): string {
+  const lines = [`interface pub address ${ADDRESS.virtual.pub.v4}`, "control none"];
+  return configurationOf(own, lines, { gateways: THREE });
+}
 
 async function soak(): Promise<number> {
   const random = randomOf(seed);
