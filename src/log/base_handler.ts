@@ -1,7 +1,7 @@
 /** The handlers of @std/log: where log records go. */
 
 import { type LevelName, type LogLevel, LogLevels } from "./levels.ts";
-import type { LogRecord } from "./logger.ts";
+import type { LogRecord } from "./log_record.ts";
 
 /** Makes a line of a record. */
 export type FormatterFunction = (logRecord: LogRecord) => string;

@@ -1,33 +1,8 @@
-/** The loggers of @std/log and the records that they hand to their handlers. */
+/** The loggers of @std/log. */
 
 import type { BaseHandler } from "./base_handler.ts";
-import { getLevelName, type LevelName, type LogLevel, LogLevels } from "./levels.ts";
-
-/** What makes a log record. */
-export interface LogRecordOptions {
-  msg: string;
-  args: unknown[];
-  level: LogLevel;
-  loggerName: string;
-}
-
-/** One message, with the time when it was logged. */
-export class LogRecord {
-  readonly msg: string;
-  readonly args: unknown[];
-  readonly datetime = new Date();
-  readonly level: number;
-  readonly levelName: string;
-  readonly loggerName: string;
-
-  constructor({ msg, args, level, loggerName }: LogRecordOptions) {
-    this.msg = msg;
-    this.args = args;
-    this.level = level;
-    this.levelName = getLevelName(level);
-    this.loggerName = loggerName;
-  }
-}
+import { type LevelName, type LogLevel, LogLevels } from "./levels.ts";
+import { LogRecord } from "./log_record.ts";
 
 /** A message, or a function that makes it and is called only when it is logged. */
 type Message = string | (() => string);

@@ -5,5 +5,6 @@
 
 export * from "./base_handler.ts";
 export * from "./levels.ts";
+export * from "./log_record.ts";
 export * from "./logger.ts";
 export * from "./registry.ts";
