@@ -82,19 +82,18 @@ function run(node: Node, ...command: string[]): Process {
 
 /** In the place of systemd. */
 async function startCharon(node: Node): Promise<void> {
-  await node.run("rm", "-f", "/run/charon.vici"); // a machine that was switched off begins with an empty /run
   run(node, "/usr/lib/ipsec/charon");
   await eventually("charon", async () => (await node.try("test", "-S", "/run/charon.vici")).code === 0);
 }
 
 const startSasyncd = (node: Node) => run(node, EXECUTABLE, "-d", "-v");
 
-async function startAll(node: Node): Promise<Process> {
+async function startAll(node: Node): Promise<void> {
   await startCharon(node);
-  const sasyncd = startSasyncd(node);
+  // systemd starts keepalived when sasyncd has told that it is ready, which is after this line.
+  await startSasyncd(node).waitForLine(/^demoted: /);
   run(node, "keepalived", "--dont-fork", "--log-console", "--vrrp");
   await shell(node, "swanctl --load-all");
-  return sasyncd;
 }
 
 const hasAddress = async (node: Node) => (await node.run("ip", "-o", "addr")).includes(" 203.0.113.1/");
@@ -211,6 +210,7 @@ test("step 7, unplanned: gw1 is switched off, the tunnel goes on, and gw1 comes 
   await gw1.shell(
     "ip xfrm state flush; ip xfrm policy flush; ip addr flush dev eth0; ip addr flush dev eth2; ip rule flush protocol 83 || true",
   );
+  await gw1.shell("rm -rf /run/charon* /run/keepalived* /run/sasyncd*"); // a machine begins with an empty /run
   step(`switched off: ${await pinging} of 60 pings lost, 200 ms apart`);
   assert(await hasAddress(gw2));
   assertEquals(await ping(5), 0);
