@@ -7,7 +7,7 @@ const SCRIPT = new URL("gateway.ts", import.meta.url).pathname;
 const PATIENCE_MS = 180_000;
 
 /** The garbage collector's setting of the compiled program. */
-const FLAGS = ["-A", "--no-check", "--v8-flags=--max-semi-space-size=2"];
+const FLAGS = ["-A", "--no-check", "--v8-flags=--max-semi-space-size=2,--no-allocation-site-pretenuring"];
 
 export function startGateway(settings: GatewaySettings): Process {
   return new Process(settings.role, [Deno.execPath(), "run", ...FLAGS, SCRIPT, JSON.stringify(settings)]);
