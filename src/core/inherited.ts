@@ -6,7 +6,7 @@
 import type { Counters, KernelEvent } from "../ports.ts";
 import { DIRECTION, policyKey } from "../record/policy.ts";
 import { isEqualProgress, type Progress } from "../record/progress.ts";
-import { identityOf, identityOfSa, type RecordIdentity } from "../record/record.ts";
+import { identityOf, type RecordIdentity } from "../record/record.ts";
 import { type Limits, PROTOCOL, type Sa } from "../record/sa.ts";
 import type { Effects } from "./effect.ts";
 import { InheritedReqids } from "./inherited_reqids.ts";
@@ -126,7 +126,8 @@ export class Inherited {
   /** Something has happened in the kernel that is not known to the inventory yet. */
   see(event: KernelEvent): void {
     if (event.kind !== "record") return;
-    const { key } = identityOf(event.record);
+    const identity = identityOf(event.record);
+    const { key } = identity;
     if (event.record.kind === "policy") {
       this.#written.add(key);
       this.#reqids.wrote(key, event.record.policy);
@@ -136,7 +137,7 @@ export class Inherited {
     if (!event.created && this.parts.inventory.get(key) !== undefined) return;
     this.#unread.delete(key);
     this.#sas.delete(key);
-    this.#newSas.set(key, traitsOf(event.record.sa, ++this.#serial));
+    this.#newSas.set(key, traitsOf(event.record.sa, identity, ++this.#serial));
   }
 
   /** @returns the replaced SAs that have been idle for the grace time: each once, they are inherited no more. */
@@ -199,7 +200,7 @@ export class Inherited {
       const entry = mirror.get(key);
       if (entry === undefined || inventory.get(key)?.shared !== true) continue;
       const record = recordOf(entry, nowMs);
-      if (record.kind === "sa") this.#sas.set(key, traitsOf(record.sa, serial));
+      if (record.kind === "sa") this.#sas.set(key, traitsOf(record.sa, entry.identity, serial));
     }
     if (!this.#isAnnounced && this.#unread.size === 0) this.#announce(nowMs);
   }
@@ -292,10 +293,10 @@ function rateOf(entry: MirrorEntry | undefined, nowMs: number): number {
   return Number(entry.counters.packets) / Math.max(1, nowMs - entry.bornMs);
 }
 
-function traitsOf(sa: Sa, serial: number): Traits {
+function traitsOf(sa: Sa, identity: RecordIdentity, serial: number): Traits {
   const { src, dst, protocol, mode, reqid, spi, replayWindow, hard } = sa;
   return {
-    identity: identityOfSa(sa),
+    identity,
     likeness: likenessOf(sa),
     src,
     dst,

@@ -274,7 +274,8 @@ export class OwnKernel {
     const isAlike = before !== undefined && equalBytes(before.content, content);
     const isNew = created || before === undefined || !isAlike && movesAway(record, before.content);
     const isSame = isAlike && !isNew && before.shared === shared;
-    inventory.set(identity, content, shared, isNew);
+    const known = isAlike ? before : { identity, content }; // a dump's own of all records would stay in memory
+    inventory.set(known.identity, known.content, shared, isNew);
     if (shared) this.parts.guard.set(key, record);
     else this.unguard(key);
     if (!this.#isMaster) {
