@@ -59,6 +59,7 @@ async function measure(sas: number): Promise<Column> {
       "  of it the master's played kernel": `${kernelMiB} MiB`,
     },
     await takingOver(pair),
+    await inheriting(pair),
   ];
   await slave.end();
   return Object.assign({}, ...columns);
@@ -117,6 +118,12 @@ async function takingOver({ master, slave }: Pair): Promise<Column> {
   slave.signal("SIGUSR2");
   const begin = await momentOf(slave, /takes over/);
   return { takeover: `${grouped(await momentOf(slave, /guard 0/) - begin)} ms` };
+}
+
+/** The new master has read its kernel, and knows what it has inherited. */
+async function inheriting({ slave }: Pair): Promise<Column> {
+  await momentOf(slave, /inherited/);
+  return { "  the new master's memory at its peak": `${slave.usage().peakMemoryMiB.toFixed(0)} MiB` };
 }
 
 /**
