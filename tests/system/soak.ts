@@ -82,10 +82,11 @@ async function soak(): Promise<number> {
   for (const daemon of daemons) await daemon.stop();
   run.check(left === processes, `${left} processes, at first ${processes}`);
   const packets = await capture.stop();
-  run.check(
-    repeated(packets).length === 0,
-    `${packets.length} ESP packets, ${repeated(packets).length} twice`,
-  );
+  const twice = repeated(packets);
+  run.check(twice.length === 0, `${packets.length} ESP packets, ${twice.length} twice`);
+  for (const { spi, seq, sender, at } of twice) {
+    console.log(`twice: 0x${spi.toString(16)} ${seq} from ${sender}, ${new Date(at * 1000).toISOString()}`);
+  }
   return run.judge();
 }
 

@@ -22,7 +22,8 @@ const EXPLAINED = [
   `peer \\S+: (cannot connect: (ECONNREFUSED|EHOSTUNREACH)|no answer to connect)${MORE}`,
   `peer \\S+: connection closed during the handshake: ECONNRESET; .*${MORE}`,
   `peer \\S+: (connection closed while sending|handshake takes too long)${MORE}`,
-  "the helper has ended", // it was killed
+  "the helper has ended", // it was killed, and so was
+  "the network process is gone without a word: the helper gives back what was taken",
 ].map((pattern) => new RegExp(`^${pattern}$`));
 
 /** Whether a fault that the test has made accounts for this line of a log. */

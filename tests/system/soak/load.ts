@@ -100,25 +100,37 @@ export class Load {
     const policies = await this.node.run("ip", "xfrm", "policy");
     const there = new Set([...states.matchAll(/proto esp spi 0x([0-9a-f]{8})/g)].map(([, spi = ""]) => spi));
     const current = this.#order.map((tunnel) => this.#now(tunnel));
-    const missing = [...current, ...this.#replaced].flatMap((keyed) =>
-      WAYS.filter((way) => !there.delete(spiOf(keyed, way))).map((way) => ({ keyed, way }))
-    );
+    const spisOf = (keyed: Keyed) => WAYS.map((way) => spiOf(keyed, way));
+    const known = [...current, ...this.#replaced];
+    const tooMany = there.difference(new Set(known.flatMap(spisOf)));
+    const missing = new Set(known.flatMap(spisOf)).difference(there);
+    const isWhole = (keyed: Keyed) => !spisOf(keyed).some((spi) => missing.has(spi));
+    const broken = known.filter((keyed) => !isWhole(keyed));
     const reqids = new Map(
       [...policies.matchAll(/dst (10\.\d+\.\d+)\.0\/24[^]*?reqid (\d+)/g)].map(([, net, id]) => [net, id]),
     );
     const old = current.filter((keyed) => reqids.get(netOf(keyed.tunnel)) !== `${reqidOf(keyed)}`);
+    const useless = [...tooMany, ...broken.flatMap(spisOf).filter((spi) => there.has(spi))];
+    this.#replaced = this.#replaced.filter(isWhole);
     return {
       told: [
-        ...missing.map(({ keyed, way }) => `SA 0x${spiOf(keyed, way)} is missing`),
-        ...[...there].map((spi) => `SA 0x${spi} is too many`),
+        ...[...missing].map((spi) => `SA 0x${spi} is missing`),
+        ...[...tooMany].map((spi) => `SA 0x${spi} is too many`),
         ...old.map(({ tunnel }) => `policy of ${netOf(tunnel)} is missing or old`),
       ],
       lines: [
-        ...[...there].map((spi) => stateId("delete", spi)),
-        ...missing.map(({ keyed, way }) => addState(keyed, way)),
-        ...old.map((keyed) => policyOf("update", keyed)),
+        ...useless.map((spi) => stateId("delete", spi)),
+        ...current.filter((keyed) => !isWhole(keyed)).flatMap(({ tunnel }) => this.#remake(tunnel)),
+        ...old.filter(isWhole).map((keyed) => policyOf("update", keyed)),
       ],
     };
+  }
+
+  /** With new keys: the old master may have sent with those that are missing. */
+  #remake(tunnel: number): string[] {
+    this.#generations[tunnel]! += 1;
+    const now = this.#now(tunnel);
+    return [...statesOf("add", now), policyOf("update", now)];
   }
 
   async #run(): Promise<void> {
