@@ -4,7 +4,9 @@
  * difference, so it is sent twice at worst.
  *
  * Digests are the upper halves when a slave joins for the first time: one change in 65,536 goes unseen, and shows in
- * the digest of the whole mirror. Who asks whether mirrors are equal hears of whole ones.
+ * the digest of the whole mirror. There it shows too when the answer was no longer about the mirror that was asked
+ * about: the master's epoch rose and the slave asked once more, or a snapshot came first. Who asks whether mirrors are
+ * equal hears of whole ones.
  */
 
 import { MAX_LISTS_BYTES } from "../wire/native/catalog.ts";

@@ -81,6 +81,8 @@ export class Follower {
   #counted: { readonly nodeId: string; readonly serial: number } | undefined;
   /** The last snapshot did not add up, and no other has been asked for. */
   #unequal = false;
+  /** The last question was for narrow digests. */
+  #asksNarrow = false;
   /** What differs was looked for by narrow digests. */
   #isNarrow = false;
   #received = 0;
@@ -158,7 +160,7 @@ export class Follower {
   }
 
   #compare(peer: string, purpose: "join" | "join-again"): void {
-    this.#isNarrow = purpose === "join";
+    this.#asksNarrow = purpose === "join";
     const counted = this.#counted?.serial ?? 0;
     for (const question of questionsOf(this.mirror, purpose, counted)) this.effects.send(peer, question);
   }
@@ -184,7 +186,7 @@ export class Follower {
     else {
       this.#began = true;
       const isWhole = change.type === "snapshot-begin";
-      this.#isNarrow &&= !isWhole;
+      this.#isNarrow = !isWhole && this.#asksNarrow; // a snapshot may come before the answer to a question
       this.#unnamed = new Set(isWhole ? [...this.mirror.values()].map(({ key }) => key) : []);
     }
   }

@@ -243,6 +243,25 @@ Deno.test("Follower.tick() asks again for a snapshot that did not add up, once i
   assertEquals([slave.says(), tick(9999), tick(1), tick(20_000)], [[], [], [asked], []]);
 });
 
+Deno.test("Follower.take() compares again when a snapshot came between a question and its answer", () => {
+  const slave = new Slave().synced(sa(1));
+  slave.follower.follow(MASTER, { nodeId: "m", compares: true });
+  slave.take(...snapshotOf(mirrorOf(sa(1)), 10));
+  const { digest } = mirrorOf(sa(1), sa(2));
+  const answer = (change: number) =>
+    slave.take(
+      { type: "catch-up", change, epoch: 1 },
+      { type: "snapshot-end", change: change + 1, count: 2, digest },
+    );
+  const asks = () =>
+    slave.says().map((message) => message.type === "digests" ? message.purpose : message.type);
+  assertEquals(asks(), ["join"]);
+  answer(20);
+  assertEquals(asks(), ["join-again"]);
+  answer(30);
+  assertEquals(asks(), ["want"]);
+});
+
 // --- changes ---
 
 Deno.test("Follower.take() installs a record in the slave's form", () => {
